@@ -1,0 +1,45 @@
+// `now` as hallpass decides by it: the wall clock, but never earlier than the floor that the agent persisted (DESIGN section 7, Clock).
+//
+//   same boot:   now = max(wall, floor.wall + (boottime - floor.boottime))
+//   other boot:  now = max(wall, floor.wall)
+//
+// Readers only read the floor (it travels in the snapshot's meta record); the agent raises it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/values/time.h"
+
+namespace hallpass {
+
+struct ClockReading {
+  UnixTime wall{};               // CLOCK_REALTIME
+  Seconds boottime{};            // CLOCK_BOOTTIME
+  std::array<char, 36> boot_id{};  // /proc/sys/kernel/random/boot_id
+  bool synchronised = false;     // the kernel's word: adjtimex(2) without STA_UNSYNC
+};
+
+// The machine's clocks now. With an unreadable boot id it is all zero, which matches no floor.
+ClockReading read_clock();
+
+struct ClockFloor {
+  UnixTime wall{};
+  Seconds boottime{};
+  std::array<char, 36> boot_id{};
+};
+
+UnixTime effective_now(const ClockReading& reading, const ClockFloor& floor);
+
+// The floor after this reading. It rises only when `reading.synchronised` (or `accepted`: an operator's `hallpass host clock accept`),
+// and then at most to what `boot_start` allows: the floor at the first reading of this boot, plus the time since boot, plus 10 minutes.
+// `limited` tells that the limit held it back (the wall clock is ahead of what this host can vouch for).
+struct FloorStep {
+  ClockFloor floor;
+  bool limited = false;
+};
+FloorStep raise_floor(const ClockFloor& floor, const ClockFloor& boot_start, const ClockReading& reading, bool accepted);
+
+}  // namespace hallpass
