@@ -26,11 +26,11 @@ Error malformed_duration() {
           "a duration is written like 90s, 30m, 1h30m or 7d (largest unit first, no spaces or leading zeros)"};
 }
 
-struct Unit {
+struct DurationUnit {
   char letter;
   long long seconds;
 };
-constexpr std::array<Unit, 4> kUnits{{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
+constexpr std::array<DurationUnit, 4> kUnits{{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
 
 }  // namespace
 
@@ -92,9 +92,9 @@ std::string format_duration(Seconds d) {
   long long rest = d.count();
   if (rest == 0) return "0s";
   std::string text;
-  // Not negated first: the least value has no positive twin.
+  // Signs are dropped part by part: the least value has no positive twin.
   if (rest < 0) text = "-";
-  for (const Unit& unit : kUnits) {
+  for (const DurationUnit& unit : kUnits) {
     const long long number = rest / unit.seconds;
     rest %= unit.seconds;
     if (number == 0) continue;
