@@ -1,0 +1,109 @@
+// Preloaded into every process of a test host whose clock the test moves. libfaketime does not do here: sshd starts its helpers with an
+// empty environment and libfaketime then fakes CLOCK_BOOTTIME too, it cannot say "synchronised", and timers at absolute times are armed
+// by the kernel's clock. The settings are a shared mapping of a file: a change reaches every process at once, also those in a chroot.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+struct settings {
+  volatile int64_t offset_ns, frozen_ns, synchronised;
+};
+static const struct settings* settings;
+
+__attribute__((constructor)) static void map_settings(void) {
+  const int fd = open("/etc/test-clock", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  void* p = mmap(NULL, sizeof(struct settings), PROT_READ, MAP_SHARED, fd, 0);
+  close(fd);
+  if (p != MAP_FAILED) settings = p;
+}
+
+static int is_wall(clockid_t id) {
+  return id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE || id == CLOCK_REALTIME_ALARM || id == CLOCK_TAI;
+}
+
+static int64_t moved(int64_t ns) {
+  if (settings == NULL) return ns;
+  return settings->frozen_ns != 0 ? settings->frozen_ns : ns + settings->offset_ns;
+}
+
+static int real_clock(clockid_t id, struct timespec* t) {
+  static int (*real)(clockid_t, struct timespec*);
+  if (real == NULL) real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
+  return real != NULL ? real(id, t) : (int)syscall(SYS_clock_gettime, id, t);
+}
+
+int clock_gettime(clockid_t id, struct timespec* t) {
+  const int r = real_clock(id, t);
+  if (r != 0 || !is_wall(id)) return r;
+  const int64_t ns = moved(t->tv_sec * INT64_C(1000000000) + t->tv_nsec);
+  t->tv_sec = ns / 1000000000;
+  t->tv_nsec = ns % 1000000000;
+  return 0;
+}
+
+time_t time(time_t* out) {
+  struct timespec t = {0};
+  clock_gettime(CLOCK_REALTIME, &t);
+  if (out != NULL) *out = t.tv_sec;
+  return t.tv_sec;
+}
+
+int gettimeofday(struct timeval* restrict tv, void* restrict tz) {
+  (void)tz;
+  struct timespec t = {0};
+  clock_gettime(CLOCK_REALTIME, &t);
+  if (tv != NULL) *tv = (struct timeval){t.tv_sec, t.tv_nsec / 1000};
+  return 0;
+}
+
+// The kernel's timers run by its own clock.
+int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct itimerspec* old) {
+  static int (*real)(int, int, const struct itimerspec*, struct itimerspec*);
+  if (real == NULL) real = (int (*)(int, int, const struct itimerspec*, struct itimerspec*))dlsym(RTLD_NEXT, "timerfd_settime");
+  struct itimerspec shifted = *value;
+  const int64_t ns = value->it_value.tv_sec * INT64_C(1000000000) + value->it_value.tv_nsec;
+  // Absolute and in this century: a wall-clock time. (Monotonic clocks count from the boot.)
+  if (settings != NULL && (flags & TFD_TIMER_ABSTIME) != 0 && value->it_value.tv_sec > 1000000000 && value->it_value.tv_sec < 10000000000) {
+    const int64_t real_ns = ns - settings->offset_ns;
+    shifted.it_value.tv_sec = real_ns / 1000000000;
+    shifted.it_value.tv_nsec = real_ns % 1000000000;
+  }
+  return real(fd, flags, &shifted, old);
+}
+
+static int with_status(int r, struct timex* t) {
+  if (settings != NULL && r >= 0 && t->modes == 0) {
+    if (settings->synchronised) {
+      t->status &= ~STA_UNSYNC;
+      r = TIME_OK;
+    } else {
+      t->status |= STA_UNSYNC;
+      r = TIME_ERROR;
+    }
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    t->time.tv_sec = now.tv_sec;
+  }
+  return r;
+}
+int adjtimex(struct timex* t) { return with_status((int)syscall(SYS_adjtimex, t), t); }
+int ntp_adjtime(struct timex* t) { return with_status((int)syscall(SYS_adjtimex, t), t); }
+int clock_adjtime(clockid_t id, struct timex* t) {
+  const int r = (int)syscall(SYS_clock_adjtime, id, t);
+  return id == CLOCK_REALTIME ? with_status(r, t) : r;
+}
+int ntp_gettimex(struct ntptimeval* out) {
+  struct timex t = {0};
+  const int r = adjtimex(&t);
+  *out = (struct ntptimeval){.time = t.time, .maxerror = t.maxerror, .esterror = t.esterror, .tai = t.tai};
+  return r;
+}
