@@ -61,7 +61,7 @@ int gettimeofday(struct timeval* restrict tv, void* restrict tz) {
   (void)tz;
   struct timespec t = {0};
   clock_gettime(CLOCK_REALTIME, &t);
-  if (tv != NULL) *tv = (struct timeval){t.tv_sec, t.tv_nsec / 1000};
+  *tv = (struct timeval){t.tv_sec, t.tv_nsec / 1000};
   return 0;
 }
 

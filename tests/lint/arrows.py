@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+"""Checks that includes go only where docs/architecture.md ("Source tree") lets them: prints each that does not, one a line."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# folder -> folders of ours that it may include. The longest matching folder counts.
+MAY_USE = {
+    "core/values": ["core/values"],
+    "core": ["core", "core/values"],
+    "core/edge": ["core/edge", "core", "core/values"],
+    "host": ["host", "core/values"],
+    "pam": ["pam", "host", "core/values"],
+    "agent": ["agent", "core", "core/values", "core/edge", "host"],
+    "agent/ctl": ["agent/ctl", "agent", "core", "core/values", "core/edge", "host"],
+    "cli": ["cli", "core", "core/values", "core/edge"],
+}
+# folder -> libraries and system headers that must not come in.
+PARSERS = r"openssl/|nlohmann/|toml\+\+/|systemd/|CLI/|fmt/|date/"
+IO = r"fcntl\.h|unistd\.h|sys/(?!types\.h)|dirent\.h|fstream|filesystem|iostream|ctime|time\.h|thread|mutex|syslog\.h"
+MUST_NOT = {
+    "core/values": PARSERS + "|flatbuffers/|lmdb\\.h|security/|" + IO,
+    "core": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/|date/|" + IO,
+    "core/edge": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/",
+    "host": PARSERS + "|security/",
+    "pam": PARSERS,
+    "agent": r"security/|CLI/|curl/",
+    "cli": r"security/|systemd/|lmdb\.h|flatbuffers/",
+}
+OURS = {f.split("/")[0] for f in MAY_USE} | {"tests", "hub", "notify", "sudo_plugin"}
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def folder_of(path: str, table) -> "str | None":
+    parts = path.split("/")[:-1]
+    while parts:
+        if "/".join(parts) in table:
+            return "/".join(parts)
+        parts.pop()
+    return None
+
+
+def faults(name: str, text: str):
+    folder = folder_of(name, MAY_USE)
+    for number, line in enumerate(text.splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        included = match[2]
+        if match[1] == '"':
+            if included.split("/")[0] not in OURS or "/" not in included:
+                yield f'{name}:{number}: "{included}": ours are included by their path from the root, others in <>'
+            elif folder_of(included, MAY_USE) not in MAY_USE[folder]:
+                yield f'{name}:{number}: {folder}/ must not use "{included}"'
+        elif re.match(f"(?:{MUST_NOT[folder]})", included) or re.fullmatch(f"(?:{MUST_NOT[folder]})", included):
+            yield f"{name}:{number}: {folder}/ must not use <{included}>"
+
+
+def main() -> int:
+    found, looked = [], 0
+    for top in sorted({f.split("/")[0] for f in MAY_USE}):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix in (".h", ".cc", ".c"):
+                looked += 1
+                found += faults(str(path.relative_to(ROOT)), path.read_text())
+    # The check itself must be able to fail.
+    assert list(faults("pam/x.cc", "#include <openssl/evp.h>\n")) and list(faults("core/x.cc", '#include "host/events.h"\n'))
+    assert not list(faults("pam/x.cc", '#include "host/events.h"\n#include <string>\n')) and looked
+    print("\n".join(found) if found else f"{looked} files, every include points down")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

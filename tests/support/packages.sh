@@ -1,0 +1,25 @@
+# Sourced by ./test and ./demo: what a fresh Debian 12 machine needs, and how it gets it. Everything comes from Debian itself.
+# shellcheck shell=bash disable=SC2034
+packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libcli11-dev libcmocka-dev libflatbuffers-dev libfmt-dev
+  libhowardhinnant-date-dev liblmdb-dev libpam0g-dev libssl-dev libsystemd-dev libtomlplusplus-dev libxxhash-dev ninja-build
+  nlohmann-json3-dev pkg-config)
+packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openssh-sftp-server passwd systemd systemd-container tzdata
+  util-linux python3)
+packages_test=(clang-14 clang-format-14 clang-tidy-14 git libclang-rt-14-dev libbenchmark-dev lmdb-utils pamtester python3-pytest rsync
+  shellcheck)
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
+}
+
+# need_packages NAME...: lists what is missing and installs it.
+need_packages() {
+  local name missing=()
+  for name in "$@"; do
+    if [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" != installed ]; then missing+=("$name"); fi
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  printf 'Installing %d Debian packages: %s\n' "${#missing[@]}" "${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
