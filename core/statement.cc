@@ -1,0 +1,159 @@
+#include "core/statement.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/hash.h"
+#include "core/values/text.h"
+
+namespace hallpass {
+namespace {
+
+std::optional<StatementKind> kind_of_type(std::string_view type) {
+  for (const StatementKind kind : {StatementKind::request, StatementKind::decision, StatementKind::revocation}) {
+    if (payload_type(kind) == type) return kind;
+  }
+  return std::nullopt;
+}
+
+const std::string& fleet_of(const Payload& payload) {
+  return std::visit([](const auto& p) -> const std::string& { return p.fleet; }, payload);
+}
+
+const std::string& signer_named_in(const Payload& payload) {
+  if (const auto* request = std::get_if<Request>(&payload)) return request->subject;
+  if (const auto* decision = std::get_if<Decision>(&payload)) return decision->by;
+  return std::get<Revocation>(payload).by;
+}
+
+// Where a browser made the signature: behind the signature, flags and counter. Called after verification, which has
+// parsed it already.
+std::string webauthn_origin(const Sshsig& sig) {
+  if (sig.algorithm != "webauthn-sk-ecdsa-sha2-nistp256@openssh.com") return {};
+  const ByteView bytes(sig.signature);
+  const auto length_at = [&](std::size_t at) -> std::size_t {
+    if (bytes.size() < at + 4) return bytes.size();
+    return std::size_t{bytes[at]} << 24 | std::size_t{bytes[at + 1]} << 16 | std::size_t{bytes[at + 2]} << 8 |
+           bytes[at + 3];
+  };
+  const std::size_t origin_at = 4 + length_at(0) + 1 + 4;
+  if (bytes.size() < origin_at + 4 || length_at(origin_at) > bytes.size() - origin_at - 4) std::abort();
+  return std::string(as_text(bytes.subspan(origin_at + 4, length_at(origin_at))));
+}
+
+// The envelope with the one spelling that we store: the keyid is a hint that its sender chose.
+std::string canonical_envelope(Envelope envelope, const PublicKey& key) {
+  envelope.signatures.front().keyid = key.fingerprint();
+  return format_envelope(envelope);
+}
+
+Status check_meaning(const Payload& payload, std::string_view fleet, const std::string& owner) {
+  if (fleet_of(payload) != fleet) {
+    return Error{Errc::mismatch, "it belongs to the fleet " + fleet_of(payload) + ", not to " + std::string(fleet)};
+  }
+  if (signer_named_in(payload) != owner) {
+    return Error{Errc::mismatch, "it speaks for " + signer_named_in(payload) + " but is signed with a key of " + owner};
+  }
+  return Unit{};
+}
+
+}  // namespace
+
+struct Statement::Parts {
+  StatementKind kind;
+  Payload payload;
+  Digest digest;
+  PublicKey key;
+  std::string signer;
+  Presence presence;
+  std::string origin;
+  std::string envelope;
+};
+
+StatementKind Statement::kind() const {
+  return parts_->kind;
+}
+const Request* Statement::request() const {
+  return std::get_if<Request>(&parts_->payload);
+}
+const Decision* Statement::decision() const {
+  return std::get_if<Decision>(&parts_->payload);
+}
+const Revocation* Statement::revocation() const {
+  return std::get_if<Revocation>(&parts_->payload);
+}
+const Digest& Statement::payload_digest() const {
+  return parts_->digest;
+}
+const PublicKey& Statement::key() const {
+  return parts_->key;
+}
+const std::string& Statement::signer() const {
+  return parts_->signer;
+}
+Presence Statement::presence() const {
+  return parts_->presence;
+}
+const std::string& Statement::origin() const {
+  return parts_->origin;
+}
+const std::string& Statement::envelope() const {
+  return parts_->envelope;
+}
+
+bool operator==(const Statement& a, const Statement& b) {
+  return a.payload_digest() == b.payload_digest() && a.key().fingerprint() == b.key().fingerprint();
+}
+
+bool operator<(const Statement& a, const Statement& b) {
+  if (a.payload_digest() != b.payload_digest()) return a.payload_digest() < b.payload_digest();
+  return a.key().fingerprint() < b.key().fingerprint();
+}
+
+Result<Statement> open_statement(std::string_view wire, std::string_view fleet, const KeyRing& keys) {
+  if (wire.size() > kMaxStatementEnvelopeBytes) return Error{Errc::too_large, "a statement may have 96 KiB at most"};
+  Result<Envelope> envelope = parse_envelope(wire);
+  if (!envelope) return envelope.error();
+  const std::optional<StatementKind> kind = kind_of_type(envelope->payload_type);
+  if (!kind) {
+    return Error{Errc::unsupported,
+                 "no statement of ours has the payloadType " + printable(envelope->payload_type, 80)};
+  }
+  if (envelope->signatures.size() != 1) return Error{Errc::malformed, "a statement has exactly one signature"};
+  if (envelope->payload.size() > kMaxPayloadBytes) return Error{Errc::too_large, "a payload may have 32 KiB at most"};
+
+  const Result<Sshsig> signature = parse_sshsig(envelope->signatures.front().signature);
+  if (!signature) return signature.error();
+  if (signature->hash != "sha512") {
+    return Error{Errc::unsupported, "statements are signed over sha512 (ssh-keygen -O hashalg=sha512), not " +
+                                        printable(signature->hash, 20)};
+  }
+  const std::optional<KeyRing::Owner> owner = keys.find(signature->key);
+  if (!owner) {
+    return Error{Errc::unknown_key, "the key " + signature->key.fingerprint() + " belongs to nobody in the policy"};
+  }
+  const Bytes message = pre_authentication_encoding(envelope->payload_type, envelope->payload);
+  const Result<Presence> presence =
+      verify_sshsig(*signature, owner->key, signature_namespace(*kind), message, keys.webauthn_origins());
+  if (!presence) return presence.error();
+
+  Result<Payload> payload = parse_payload(*kind, as_text(envelope->payload));
+  if (!payload) return payload.error();
+  if (const Status ok = check_meaning(*payload, fleet, owner->name); !ok) return ok.error();
+  const Digest digest = sha256(envelope->payload);
+  return Statement(std::make_shared<const Statement::Parts>(
+      Statement::Parts{*kind, std::move(*payload), digest, owner->key, owner->name, *presence,
+                       webauthn_origin(*signature), canonical_envelope(std::move(*envelope), owner->key)}));
+}
+
+std::vector<std::string_view> grant_file_lines(std::string_view file) {
+  std::vector<std::string_view> lines;
+  for (std::size_t begin = 0; begin < file.size();) {
+    const std::size_t end = std::min(file.find('\n', begin), file.size());
+    if (end > begin) lines.push_back(file.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace hallpass
