@@ -1,5 +1,6 @@
-// Every event hallpass writes to the journal: one table of names, MESSAGE_IDs, priorities and catalog texts (host/events.def), from
-// which the installed catalog and docs/journal-events.md are generated. docs/journal-events.md lists the fields.
+// Every event hallpass writes to the journal: one table of names, MESSAGE_IDs, priorities and catalog texts
+// (host/events.def), from which the installed catalog and docs/journal-events.md are generated. docs/journal-events.md
+// lists the fields.
 #pragma once
 
 #include <span>
@@ -26,8 +27,8 @@ struct EventInfo {
 const EventInfo& event_info(Event e);
 std::span<const EventInfo> all_events();
 
-// One entry in journald's native protocol, ready to send (systemd's JOURNAL_NATIVE_PROTOCOL). Values with a newline use the length form, so
-// nothing a user typed can make a field of its own.
+// One entry in journald's native protocol, ready to send (systemd's JOURNAL_NATIVE_PROTOCOL). Values with a newline use
+// the length form, so nothing a user typed can make a field of its own.
 class EventRecord {
  public:
   EventRecord(Event event, std::string_view message);
@@ -39,11 +40,13 @@ class EventRecord {
   std::string datagram_;
 };
 
-// From sshd and sudo: hands the entry to the agent with one non-blocking datagram, and when nobody takes it, to journald itself, also
-// without blocking. Never fails loudly: deciding comes first. Returns who took it.
+// From sshd and sudo: hands the entry to the agent with one non-blocking datagram, and when nobody takes it, to
+// journald itself, also without blocking. Never fails loudly: deciding comes first. Returns who took it.
 enum class Taken { agent, journald, nobody };
 Taken send_event(const EventRecord& record);
 // The agent's own: straight to journald.
 Taken send_to_journald(std::string_view datagram);
+// One datagram to a socket, without blocking: for the two above, and for tests.
+bool send_datagram(const char* socket_path, std::string_view datagram);
 
 }  // namespace hallpass

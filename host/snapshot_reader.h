@@ -1,7 +1,9 @@
-// Reads the snapshot of admissions: what sshd's and sudo's modules decide by. No lock, no write, no allocation that outlives a call.
+// Reads the snapshot of admissions: what sshd's and sudo's modules decide by. No lock, no write, no allocation that
+// outlives a call.
 //
-// Format: docs/formats.md, "Snapshot". Every record is copied to an aligned buffer, its XXH3 checksum (over database name, key and value)
-// compared and its FlatBuffer verified before a field is read; a record that fails is skipped and counted, never guessed at.
+// Format: docs/formats.md, "Snapshot". Every record is copied to an aligned buffer, its XXH3 checksum (over database
+// name, key and value) compared and its FlatBuffer verified before a field is read; a record that fails is skipped and
+// counted, never guessed at.
 #pragma once
 
 #include <array>
@@ -24,8 +26,8 @@ struct AdmissionView {
   std::string_view account, subject, id, runbook, reason, ticket;
   std::vector<std::string_view> approvers;
   Digest grant;
-  UnixTime start, end;  // admits while start <= now < end
-  bool personal = false;       // the account is the subject's own
+  UnixTime start, end;    // admits while start <= now < end
+  bool personal = false;  // the account is the subject's own
   bool alert = false;
 };
 
@@ -37,10 +39,10 @@ struct KeyView {
 // Why a subject is not admitted to an account, in codes that need no escaping, and words for people.
 struct WaitingView {
   std::string_view account, subject;
-  std::string_view state;     // pending | ended | denied | revoked | void | none
-  std::string_view id;        // of the grant that came nearest; may be empty
-  std::string_view detail;    // "waits for 1 approval of sre-leads"
-  UnixTime at{};              // when it ended, or will start; 0 when not applicable
+  std::string_view state;                  // pending | ended | denied | revoked | void | none
+  std::string_view id;                     // of the grant that came nearest; may be empty
+  std::string_view detail;                 // "waits for 1 approval of sre-leads"
+  UnixTime at{};                           // when it ended, or will start; 0 when not applicable
   std::vector<std::string_view> runbooks;  // that this subject can ask for here
 };
 
@@ -55,26 +57,31 @@ struct SnapshotMeta {
 
 class SnapshotReader {
  public:
-  // Opens and checks: owner root, no group or other permission to write, a regular file, machine id equal to this machine's, not withdrawn.
-  // Errors: not_found, untrusted (owner, mode, withdrawn), mismatch (machine id), malformed (damaged), unavailable.
+  // Opens and checks: owner root, no group or other permission to write, a regular file, machine id equal to this
+  // machine's, not withdrawn. Errors: not_found, untrusted (owner, mode, withdrawn), mismatch (machine id), malformed
+  // (damaged), unavailable.
   struct Where {
     std::string snapshot, withdrawn, machine_id_file;
-    Where();  // the paths of host/paths.h
+    unsigned owner = 0;  // who must own the file: root, but in tests that do not run as root
+    Where();             // the paths of host/paths.h
   };
-  static Result<SnapshotReader> open(const Where& where = {});
+  static Result<SnapshotReader> open(const Where& where);
+  static Result<SnapshotReader> open() { return open(Where()); }
 
   SnapshotReader(SnapshotReader&&) noexcept;
   SnapshotReader& operator=(SnapshotReader&&) noexcept;
   ~SnapshotReader();
 
   const SnapshotMeta& meta() const;
-  // All records of an account; return false from the callback to stop. The calls return how many records were skipped as damaged.
+  // All records of an account; return false from the callback to stop. The calls return how many records were skipped
+  // as damaged.
   int admissions(std::string_view account, const std::function<bool(const AdmissionView&)>& each) const;
   int keys(std::string_view account, const std::function<bool(const KeyView&)>& each) const;
   // One record, by exact key. False: none (or damaged: then *damaged is set).
   bool key(std::string_view account, std::string_view fingerprint, const std::function<void(const KeyView&)>& found,
            bool* damaged = nullptr) const;
-  bool waiting(std::string_view account, std::string_view subject, const std::function<void(const WaitingView&)>& found) const;
+  bool waiting(std::string_view account, std::string_view subject,
+               const std::function<void(const WaitingView&)>& found) const;
 
  private:
   struct Impl;

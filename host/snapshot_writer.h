@@ -40,13 +40,14 @@ struct SnapshotContent {
   std::vector<Waiting> waiting;
 };
 
-// The whole LMDB file as bytes in a memory file (memfd; owned by the caller), so that writing it to disk is one sequential copy into
-// space that may have been reserved. Errors: unavailable, malformed (a record over LMDB's limits, named).
+// The whole LMDB file as bytes in a memory file (memfd; owned by the caller), so that writing it to disk is one
+// sequential copy into space that may have been reserved. Errors: unavailable, malformed (a record over LMDB's limits,
+// named).
 Result<int> build_snapshot(const SnapshotContent& content);
 
-// Copies the image to `<path>.new`, fsyncs, renames over `path`, fsyncs the directory. A crash at any point leaves the old file or the
-// new one whole. `use_reserve`: write into the preallocated `<path>.reserve` instead of fresh space (renaming it), for narrowing on a
-// full disk. Errors: unavailable (with errno in words).
+// Copies the image to `<path>.new`, fsyncs, renames over `path`, fsyncs the directory. A crash at any point leaves the
+// old file or the new one whole. `use_reserve`: write into the preallocated `<path>.reserve` instead of fresh space
+// (renaming it), for narrowing on a full disk. Errors: unavailable (with errno in words).
 Status publish_snapshot(int image_fd, const std::string& path, bool use_reserve);
 // Makes `<path>.reserve` at least `bytes` long with its blocks allocated. Errors: unavailable.
 Status reserve_snapshot_space(const std::string& path, std::size_t bytes);

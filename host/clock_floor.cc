@@ -1,0 +1,27 @@
+// Raising the floor: the agent's part, kept out of what sshd loads.
+#include <algorithm>
+
+#include "host/clock.h"
+
+namespace hallpass {
+
+FloorStep raise_floor(const ClockFloor& floor, const ClockFloor& boot_start, const ClockReading& reading,
+                      bool accepted) {
+  constexpr Seconds kSlack{600};
+  if (!reading.synchronised && !accepted) return {floor, false};
+  UnixTime wall = reading.wall;
+  bool limited = false;
+  if (!accepted && boot_start.wall != UnixTime{}) {
+    const Seconds since = same_boot(reading, boot_start) ? reading.boottime - boot_start.boottime : reading.boottime;
+    const UnixTime limit = boot_start.wall + since + kSlack;
+    limited = wall > limit;
+    wall = std::min(wall, limit);
+  }
+  // Only upwards. A floor ahead of a clock that was put right is left where it is: re-anchored to this boot it would
+  // run on ahead of the clock until the next one.
+  const UnixTime standing = same_boot(reading, floor) ? floor.wall + (reading.boottime - floor.boottime) : floor.wall;
+  if (wall <= standing) return {floor, limited};
+  return {{wall, reading.boottime, reading.boot_id}, limited};
+}
+
+}  // namespace hallpass
