@@ -1,15 +1,13 @@
 """Turns the process it runs in into a throw-away host: an overlay of / booted by systemd-nspawn.
 
-Run by host.py under `unshare --mount --propagation private`, so that every mount made here is seen by nobody else and goes with the
-last process of the host, however that ends. The kernel kills this process when its parent dies (PR_SET_PDEATHSIG, kept across exec),
-systemd-nspawn when this one dies, and the host's PID 1 when nspawn dies: so not even SIGKILL leaves a host behind.
+Run by host.py as PID 1 of a PID namespace and in a mount namespace of its own (`unshare --pid --kill-child --mount`): every mount made
+here is seen by nobody else and goes with the last process of the host; and when this process ends, the kernel ends all of the host's.
+The kernel kills `unshare` when the tests die and this process when `unshare` dies, so not even SIGKILL leaves a host behind.
 """
-import ctypes
 import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -34,10 +32,6 @@ MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service",
           "systemd-timesyncd.service", "systemd-update-done.service", "systemd-update-utmp.service",
           "systemd-update-utmp-runlevel.service", "systemd-tmpfiles-clean.timer", "cron.service", "exim4.service",
           "postgresql.service", "unattended-upgrades.service"]
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)   # PR_SET_PDEATHSIG
 
 
 def run(*argv, **kw):
@@ -150,7 +144,7 @@ def main() -> None:
             "--timezone=off", "--notify-ready=yes", "--kill-signal=SIGRTMIN+4"]
     code = REBOOT
     while code == REBOOT:   # with --keep-unit nspawn leaves starting again to its caller
-        code = subprocess.run(argv, preexec_fn=die_with_parent).returncode
+        code = subprocess.run(argv).returncode
     sys.exit(code)
 
 

@@ -1,6 +1,7 @@
-// Preloaded into every process of a test host whose clock the test moves. libfaketime does not do here: sshd starts its helpers with an
-// empty environment and libfaketime then fakes CLOCK_BOOTTIME too, it cannot say "synchronised", and timers at absolute times are armed
-// by the kernel's clock. The settings are a shared mapping of a file: a change reaches every process at once, also those in a chroot.
+// Preloaded into every process of a test host whose clock the test moves. libfaketime does not do here: sshd starts its
+// helpers with an empty environment and libfaketime then fakes CLOCK_BOOTTIME too, it cannot say "synchronised", and
+// timers at absolute times are armed by the kernel's clock. The settings are a shared mapping of a file: a change
+// reaches every process at once, also those in a chroot.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -68,11 +69,13 @@ int gettimeofday(struct timeval* restrict tv, void* restrict tz) {
 // The kernel's timers run by its own clock.
 int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct itimerspec* old) {
   static int (*real)(int, int, const struct itimerspec*, struct itimerspec*);
-  if (real == NULL) real = (int (*)(int, int, const struct itimerspec*, struct itimerspec*))dlsym(RTLD_NEXT, "timerfd_settime");
+  if (real == NULL)
+    real = (int (*)(int, int, const struct itimerspec*, struct itimerspec*))dlsym(RTLD_NEXT, "timerfd_settime");
   struct itimerspec shifted = *value;
   const int64_t ns = value->it_value.tv_sec * INT64_C(1000000000) + value->it_value.tv_nsec;
   // Absolute and in this century: a wall-clock time. (Monotonic clocks count from the boot.)
-  if (settings != NULL && (flags & TFD_TIMER_ABSTIME) != 0 && value->it_value.tv_sec > 1000000000 && value->it_value.tv_sec < 10000000000) {
+  if (settings != NULL && (flags & TFD_TIMER_ABSTIME) != 0 && value->it_value.tv_sec > 1000000000 &&
+      value->it_value.tv_sec < 10000000000) {
     const int64_t real_ns = ns - settings->offset_ns;
     shifted.it_value.tv_sec = real_ns / 1000000000;
     shifted.it_value.tv_nsec = real_ns % 1000000000;
@@ -84,9 +87,11 @@ static int with_status(int r, struct timex* t) {
   if (settings != NULL && r >= 0 && t->modes == 0) {
     if (settings->synchronised) {
       t->status &= ~STA_UNSYNC;
+      t->maxerror = 0;
       r = TIME_OK;
     } else {
       t->status |= STA_UNSYNC;
+      t->maxerror = 16000000;
       r = TIME_ERROR;
     }
     struct timespec now = {0};
@@ -95,8 +100,12 @@ static int with_status(int r, struct timex* t) {
   }
   return r;
 }
-int adjtimex(struct timex* t) { return with_status((int)syscall(SYS_adjtimex, t), t); }
-int ntp_adjtime(struct timex* t) { return with_status((int)syscall(SYS_adjtimex, t), t); }
+int adjtimex(struct timex* t) {
+  return with_status((int)syscall(SYS_adjtimex, t), t);
+}
+int ntp_adjtime(struct timex* t) {
+  return with_status((int)syscall(SYS_adjtimex, t), t);
+}
 int clock_adjtime(clockid_t id, struct timex* t) {
   const int r = (int)syscall(SYS_clock_adjtime, id, t);
   return id == CLOCK_REALTIME ? with_status(r, t) : r;

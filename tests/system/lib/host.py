@@ -116,6 +116,7 @@ class Host:
 
     def start(self) -> "Host":
         _install_cleanup()
+        _sweep_stale()
         started = time.monotonic()
         _live.add(self)
         call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.hostname, "-f", self.dir / "host_key"])
@@ -136,7 +137,7 @@ class Host:
         self._console = open(self.dir / "console", "wb")
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "NOTIFY_SOCKET": f"@{self.machine}"}
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "/usr/bin/python3", str(LIB / "boot_host.py")],
+            ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "/usr/bin/python3", str(LIB / "boot_host.py")],
             stdin=subprocess.PIPE, stdout=self._console, stderr=self._console, env=env, cwd="/", start_new_session=True,
             preexec_fn=_die_with_parent)
         self._process.stdin.write(json.dumps(config).encode())
@@ -155,11 +156,20 @@ class Host:
             except TimeoutError:
                 continue
             fields = dict(line.split("=", 1) for line in message.splitlines() if "=" in line)
-            if "X_NSPAWN_LEADER_PID" in fields:
-                self.leader = int(fields["X_NSPAWN_LEADER_PID"])
-            if fields.get("READY") == "1" and self.leader:
+            if fields.get("READY") == "1":
+                self.leader = self._find_leader()
                 return
         raise RuntimeError(f"the host was not up after {BOOT_SECONDS} s:\n{self.console()}")
+
+    def _find_leader(self) -> int:
+        """The host's PID 1, by the number it has here: nspawn knows another one, for it runs in a PID namespace of its own."""
+        for procs in self.cgroup.rglob("cgroup.procs"):
+            for pid in procs.read_text().split():
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                numbers = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+                if len(numbers) >= 3 and numbers[-1] == "1":
+                    return int(pid)
+        raise RuntimeError(f"no process of {self.machine} is a PID 1")
 
     def reboot(self) -> None:
         old, self.leader = self.leader, None
@@ -329,7 +339,6 @@ def _install_cleanup() -> None:
             os.kill(os.getpid(), number)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, on_signal)
-    _sweep_stale()
 
 
 def _sweep_stale() -> None:
