@@ -42,8 +42,8 @@ def literal(text):
 
 
 def read_events(text):
-    """Yields (group, events): comment lines that start with `// ==` name groups."""
-    text = re.sub(r"^//(?! ==).*$", "", text, flags=re.M)
+    """All (name, MESSAGE_ID, priority, subject, text) of events.def, in its order."""
+    text = re.sub(r"^//.*$", "", text, flags=re.M)
     found = []
     for match in re.finditer(r"^HALLPASS_EVENT\(", text, flags=re.M):
         depth, at = 1, match.end()
@@ -101,8 +101,7 @@ def snapshot_schema():
 
 def replace_between(text, name, content):
     begin = f"<!-- begin {name}: written by docs/generate.py -->"
-    end = f"<!-- end {name}: written by docs/generate.py -->"
-    end = end.replace(": written by docs/generate.py", "")
+    end = f"<!-- end {name} -->"
     head, rest = text.split(begin)
     _, tail = rest.split(end)
     return f"{head}{begin}\n\n{content}\n\n{end}{tail}"
