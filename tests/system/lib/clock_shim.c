@@ -83,32 +83,26 @@ int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct it
   return real(fd, flags, &shifted, old);
 }
 
-static int with_status(int r, struct timex* t) {
-  if (settings != NULL && r >= 0 && t->modes == 0) {
-    if (settings->synchronised) {
-      t->status &= ~STA_UNSYNC;
-      t->maxerror = 0;
-      r = TIME_OK;
-    } else {
-      t->status |= STA_UNSYNC;
-      t->maxerror = 16000000;
-      r = TIME_ERROR;
-    }
-    struct timespec now = {0};
-    clock_gettime(CLOCK_REALTIME, &now);
-    t->time.tv_sec = now.tv_sec;
-  }
-  return r;
+// What the kernel thinks of its clock. Not asked while the tests have a say: a sandbox may forbid even reading.
+static int status_of(struct timex* t) {
+  *t = (struct timex){.maxerror = settings->synchronised ? 0 : 16000000,
+                      .status = settings->synchronised ? 0 : STA_UNSYNC,
+                      .tick = 10000};
+  struct timespec now = {0};
+  clock_gettime(CLOCK_REALTIME, &now);
+  t->time.tv_sec = now.tv_sec;
+  t->time.tv_usec = now.tv_nsec / 1000;
+  return settings->synchronised ? TIME_OK : TIME_ERROR;
 }
 int adjtimex(struct timex* t) {
-  return with_status((int)syscall(SYS_adjtimex, t), t);
+  return settings != NULL && t->modes == 0 ? status_of(t) : (int)syscall(SYS_adjtimex, t);
 }
 int ntp_adjtime(struct timex* t) {
-  return with_status((int)syscall(SYS_adjtimex, t), t);
+  return adjtimex(t);
 }
 int clock_adjtime(clockid_t id, struct timex* t) {
-  const int r = (int)syscall(SYS_clock_adjtime, id, t);
-  return id == CLOCK_REALTIME ? with_status(r, t) : r;
+  return settings != NULL && id == CLOCK_REALTIME && t->modes == 0 ? status_of(t)
+                                                                   : (int)syscall(SYS_clock_adjtime, id, t);
 }
 int ntp_gettimex(struct ntptimeval* out) {
   struct timex t = {0};
