@@ -12,7 +12,7 @@ namespace hallpass {
 namespace {
 
 constexpr EventInfo kEvents[] = {
-#define HALLPASS_EVENT(name, id, priority, subject, text) {#name, id, priority, subject, text},
+#define HALLPASS_EVENT(name, id, priority, subject, text) {#name, id, priority},
 #include "host/events.def"
 #undef HALLPASS_EVENT
 };

@@ -21,11 +21,15 @@ struct EventInfo {
   std::string_view name;        // "login_admitted"
   std::string_view message_id;  // 32 lower-case hex digits
   int priority;                 // syslog's: 2 critical, 3 error, 4 warning, 5 notice, 6 info
-  std::string_view subject;     // catalog: one line
-  std::string_view text;        // catalog: what it means and what to do
 };
 const EventInfo& event_info(Event e);
 std::span<const EventInfo> all_events();
+
+// The catalog's words: a subject of one line, and what the event means and what to do. Not linked into sshd's module.
+struct EventText {
+  std::string_view subject, text;
+};
+const EventText& event_text(Event e);
 
 // One entry in journald's native protocol, ready to send (systemd's JOURNAL_NATIVE_PROTOCOL). Values with a newline use
 // the length form, so nothing a user typed can make a field of its own.

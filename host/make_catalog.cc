@@ -19,21 +19,29 @@ void print_wrapped(std::string_view text) {
   std::printf("%.*s\n", static_cast<int>(text.size()), text.data());
 }
 
+std::string word(std::string_view text) {
+  return std::string(text);
+}
+
 void print_catalog() {
   std::printf(
       "# Journal messages of hallpass. Installed in /usr/lib/systemd/catalog; then journalctl --update-catalog.\n");
-  for (const auto& e : hallpass::all_events()) {
+  for (std::size_t i = 0; i < hallpass::all_events().size(); ++i) {
+    const auto& info = hallpass::all_events()[i];
+    const auto& words = hallpass::event_text(static_cast<hallpass::Event>(i));
     std::printf("\n-- %s\nSubject: %s\nDefined-By: hallpass\nDocumentation: man:hallpass(1)\n\n",
-                std::string(e.message_id).c_str(), std::string(e.subject).c_str());
-    print_wrapped(e.text);
+                word(info.message_id).c_str(), word(words.subject).c_str());
+    print_wrapped(words.text);
   }
 }
 
 void print_markdown() {
   std::printf("| event | priority | MESSAGE_ID | meaning |\n|---|---|---|---|\n");
-  for (const auto& e : hallpass::all_events()) {
-    std::printf("| `%s` | %d | `%s` | %s |\n", std::string(e.name).c_str(), e.priority,
-                std::string(e.message_id).c_str(), std::string(e.text).c_str());
+  for (std::size_t i = 0; i < hallpass::all_events().size(); ++i) {
+    const auto& info = hallpass::all_events()[i];
+    const auto& words = hallpass::event_text(static_cast<hallpass::Event>(i));
+    std::printf("| `%s` | %d | `%s` | %s |\n", word(info.name).c_str(), info.priority, word(info.message_id).c_str(),
+                word(words.text).c_str());
   }
 }
 
