@@ -35,6 +35,8 @@ def build():
 @pytest.fixture(scope="session")
 def stage(build, tmp_path_factory):
     """What `cmake --install` puts on a host."""
+    if os.environ.get("HALLPASS_STAGE"):   # already installed somewhere
+        return pathlib.Path(os.environ["HALLPASS_STAGE"])
     tree = tmp_path_factory.mktemp("stage")
     subprocess.run(["cmake", "--install", str(build), "--prefix", "/usr"], check=True, stdout=subprocess.DEVNULL,
                    env={**os.environ, "DESTDIR": str(tree)})

@@ -8,10 +8,12 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import secrets
 import subprocess
 import tempfile
 import time
+import tomllib
 
 NAMESPACE = {"request": "request@hallpass", "decision": "decision@hallpass", "revocation": "revocation@hallpass",
              "policy": "policy@hallpass"}
@@ -34,6 +36,7 @@ class Key:
         self.path = pathlib.Path(path)
         self.env = env or {}
         self.line = self.path.with_name(self.path.name + ".pub").read_text().strip()
+        self.bare = " ".join(self.line.split()[:2])
         blob = base64.b64decode(self.line.split()[1])
         self.fingerprint = "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
@@ -197,14 +200,13 @@ class Fleet:
 
 def runbook_digest(toml_text: str) -> str:
     """docs/formats.md, "Runbook digest", for runbooks without sudo commands."""
-    import tomllib
     r = tomllib.loads(toml_text)
 
     def seconds(text):
-        import re
         units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
         return sum(int(n) * units[u] for n, u in re.findall(r"(\d+)([smhd])", text))
     assert not r.get("sudo"), "only runbooks without sudo commands"
-    form = {"account": r["account"], "default_duration": seconds(r["default_duration"]), "max_duration": seconds(r["max_duration"]),
-            "parameters": r.get("parameters", {}), "shared_sudo": r.get("shared_sudo", False), "sudo": []}
+    form = {"account": r["account"], "default_duration": seconds(r["default_duration"]), "hallpass": "runbook/1",
+            "max_duration": seconds(r["max_duration"]), "parameters": {k: sorted(v) for k, v in r.get("parameters", {}).items()},
+            "sudo": []}
     return "sha256:" + hashlib.sha256(json.dumps(form, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
