@@ -1,9 +1,9 @@
 #include "core/statement.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "core/hash.h"
+#include "core/ssh_wire.h"
 #include "core/values/text.h"
 
 namespace hallpass {
@@ -26,19 +26,15 @@ const std::string& signer_named_in(const Payload& payload) {
   return std::get<Revocation>(payload).by;
 }
 
-// Where a browser made the signature: behind the signature, flags and counter. Called after verification, which has
-// parsed it already.
+// Where a browser made the signature: behind the signature itself, flags and counter. For verified signatures only,
+// which hold it.
 std::string webauthn_origin(const Sshsig& sig) {
   if (sig.algorithm != "webauthn-sk-ecdsa-sha2-nistp256@openssh.com") return {};
-  const ByteView bytes(sig.signature);
-  const auto length_at = [&](std::size_t at) -> std::size_t {
-    if (bytes.size() < at + 4) return bytes.size();
-    return std::size_t{bytes[at]} << 24 | std::size_t{bytes[at + 1]} << 16 | std::size_t{bytes[at + 2]} << 8 |
-           bytes[at + 3];
-  };
-  const std::size_t origin_at = 4 + length_at(0) + 1 + 4;
-  if (bytes.size() < origin_at + 4 || length_at(origin_at) > bytes.size() - origin_at - 4) std::abort();
-  return std::string(as_text(bytes.subspan(origin_at + 4, length_at(origin_at))));
+  WireReader fields(sig.signature);
+  fields.string();
+  fields.u8();
+  fields.u32();
+  return std::string(fields.text());
 }
 
 // The envelope with the one spelling that we store: the keyid is a hint that its sender chose.

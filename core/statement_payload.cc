@@ -131,7 +131,8 @@ bool is_base64url(std::string_view text) {
 bool is_fingerprint(std::string_view text) {
   constexpr std::string_view kPrefix = "SHA256:";
   if (text.substr(0, kPrefix.size()) != kPrefix || text.size() != kPrefix.size() + 43) return false;
-  return base64_decode(std::string(text.substr(kPrefix.size())) + "=").has_value();
+  const Result<Bytes> bytes = base64_decode(std::string(text.substr(kPrefix.size())) + "=");
+  return bytes && bytes->size() == 32;
 }
 
 Request read_request(JsonReader& in) {
