@@ -6,6 +6,7 @@ import pytest
 
 from .lib.fleet import keygen
 from .lib.host import call, eventually
+from .lib.site import Site, pam_sshd, sshd_conf
 
 PASSWORD = "correct horse"
 
@@ -21,7 +22,7 @@ def askpass(tmp_path_factory):
 @pytest.fixture
 def typed(new_site, askpass):
     """A site whose sshd takes passwords, and login(account, method, command) with the right one."""
-    site = new_site(sshd="Match LocalPort 22\n    PasswordAuthentication yes\n    KbdInteractiveAuthentication yes\nMatch all")
+    site = new_site(sshd="PasswordAuthentication yes\nKbdInteractiveAuthentication yes")
     for account in ("alice", "deploy", "rescue"):
         site.host.run("chpasswd", stdin=f"{account}:{PASSWORD}\n", check=True)
 
@@ -89,7 +90,7 @@ def test_certificate(new_site, ca):
 
 
 def test_publickey_and_password_together(new_site, askpass):
-    site = new_site(sshd="Match LocalPort 22\n    PasswordAuthentication yes\n    AuthenticationMethods publickey,password\nMatch all")
+    site = new_site(sshd="PasswordAuthentication yes\nAuthenticationMethods publickey,password")
     for account in ("alice", "deploy"):
         site.host.run("chpasswd", stdin=f"{account}:{PASSWORD}\n", check=True)
 
@@ -110,9 +111,8 @@ def test_publickey_and_password_together(new_site, askpass):
 @pytest.fixture(scope="module")
 def no_pam(stage):
     """sshd with PAM switched off: only hallpass-keys stands in the door."""
-    from .lib.site import KEYS, SSHD, Site
-    text = SSHD.format(keys=KEYS, options="", more="").replace("UsePAM yes", "UsePAM no")
-    with Site(stage, files={"/etc/ssh/sshd_config.d/50-hallpass.conf": text}) as site:
+    text = sshd_conf(stage).replace("UsePAM yes", "UsePAM no")
+    with Site(stage, files={"/etc/ssh/sshd_config.d/hallpass.conf": text}) as site:
         assert "usepam no" in site.host.run("sshd", "-T").out
         site.host.await_journal(HALLPASS_EVENT="policy_accepted")
         yield site
@@ -182,12 +182,10 @@ def test_without_pam_who_has_a_grant_comes_in(no_pam):
 
 def test_observe_mode_lets_pass_and_tells(new_site):
     """mode=observe: nobody's login changes, the journal says what enforcing would have done."""
-    site = new_site(options="--mode=observe")
-    keys = "".join(k.line + "\n" for k in site.fleet.keys["alice"])
-    conf = site.host.path("/etc/ssh/sshd_config.d/50-hallpass.conf")
-    site.host.write("/etc/ssh/sshd_config.d/50-hallpass.conf", conf.read_text().replace("AuthorizedKeysFile none",
-                                                                                       "AuthorizedKeysFile /etc/ssh/keys/%u"))
-    site.host.write("/etc/ssh/keys/alice", keys)
+    site = new_site(options="--mode=observe", sshd="AuthorizedKeysFile /etc/ssh/keys/%u")
+    conf = site.host.path("/etc/ssh/sshd_config.d/hallpass.conf").read_text()
+    site.host.write("/etc/ssh/sshd_config.d/hallpass.conf", conf.replace("AuthorizedKeysFile none\n", ""))
+    site.host.write("/etc/ssh/keys/alice", "".join(k.line + "\n" for k in site.fleet.keys["alice"]))
     site.host.restart("ssh")
     before = site.host.cursor()
     site.assert_in("alice", "alice")
@@ -213,7 +211,6 @@ def test_observe_mode_lets_pass_and_tells(new_site):
 
 
 def test_an_unknown_option_refuses(new_site):
-    from .lib.site import pam_sshd
     site = new_site(pam=pam_sshd("mode=observ"))
     site.grant("alice")
     site.assert_refused("alice", "alice")

@@ -8,16 +8,14 @@ from .host import Host, call, eventually
 INBOX = "/srv/hallpass"
 KEYS = "/usr/libexec/hallpass/hallpass-keys"
 SNAPSHOT = "/var/lib/hallpass/admissions.mdb"
-SSHD = """AuthorizedKeysFile none
-AuthorizedKeysCommand {keys} {options}%u %f %t %k
-AuthorizedKeysCommandUser root
-UsePAM yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-{more}
-Match Group hallpass-exempt
-    AuthorizedKeysFile /etc/ssh/exempt_keys/%u
-"""
+EXEMPT_KEYS = "/home/rescue/.ssh/authorized_keys"
+
+
+def sshd_conf(stage, options="", more="") -> str:
+    """The packaged sshd drop-in; `more` stands before its Match block."""
+    text = (pathlib.Path(stage) / "usr/share/hallpass/sshd/hallpass.conf").read_text()
+    assert text.count(f"{KEYS} %u") == 1 and text.count("\nMatch Group") == 1
+    return text.replace(f"{KEYS} %u", f"{KEYS} {options} %u".replace("  ", " ")).replace("\nMatch Group", f"\n{more}\nMatch Group")
 
 
 def pam_sshd(options="") -> str:
@@ -46,9 +44,9 @@ class Site:
         self.rescue = keygen(self.fleet.dir / f"rescue-{time.monotonic_ns()}")
         pre = {"/etc/hallpass/host.toml": f'name = "{hostname}"\nlabels = {labels}\ndirectories = ["{INBOX}"]\n{host_toml}',
                "/etc/hallpass/trust.toml": self.fleet.trust(), f"{INBOX}/.keep": "",
-               "/etc/ssh/exempt_keys/rescue": self.rescue.line + "\n"}
+               EXEMPT_KEYS: self.rescue.line + "\n"}
         if enforce:
-            pre["/etc/ssh/sshd_config.d/50-hallpass.conf"] = SSHD.format(keys=KEYS, options=options and options + " ", more=sshd)
+            pre["/etc/ssh/sshd_config.d/hallpass.conf"] = sshd_conf(stage, options, sshd)
             pre["/etc/pam.d/sshd"] = pam or pam_sshd(options.replace("--", ""))
         if policy:
             text = self.fleet.policy()
