@@ -134,7 +134,7 @@ void PolicyParser::parse_origins(TomlReader& root) {
 }
 
 void PolicyParser::parse_admins(TomlReader& root) {
-  constexpr std::string_view kExample = "[admins] people = [\"ana\", \"ben\", \"chloe\"] threshold = 2";
+  constexpr std::string_view kExample = "admins = { people = [\"ana\", \"ben\", \"chloe\"], threshold = 2 }";
   const Toml* value = root.required("admins", kExample);
   if (value == nullptr) return;
   TomlReader table(*value, "[admins]", out_);

@@ -24,6 +24,11 @@ bool is_account_name(std::string_view text);
 std::optional<Presence> parse_presence(std::string_view word);
 std::string_view presence_word(Presence presence);
 
+bool is_variable_name(std::string_view name);
+// Variables by which a program can be made to run or load something else: never passed on, whatever a policy says
+// (policy_env.cc).
+bool is_refused_variable(std::string_view name);
+
 // The parameter names a token refers to by ${name}, in order, repeated as they occur. Errors: malformed (unclosed, no
 // name, or inside braces or a <...> token, where a value cannot stand).
 Result<std::vector<std::string>> token_parameters(std::string_view token);
@@ -80,6 +85,7 @@ class PolicyParser {
   void parse_parameters(TomlReader& table, Runbook& runbook);
   void parse_choices(TomlReader& table, const std::string& name, Runbook& runbook);
   void parse_sudo(TomlReader& table, Runbook& runbook);
+  void warn_unused_parameters(TomlReader& table, const Runbook& runbook);
 
   // policy_rules.cc
   void parse_rules(TomlReader& root);

@@ -54,8 +54,7 @@ std::vector<EnrolledKey> PolicyParser::parse_keys(TomlReader& table, const std::
     }
     std::string comment(key_comment(text));
     if (const Status fine = check_text(comment); !fine) {
-      table.error(line, "the comment of a key of " + owner + " cannot be shown: " + fine.error().message,
-                  "write a plain comment after the key");
+      table.error(line, "the comment of a key of " + owner + " cannot be shown: " + fine.error().message, "");
       continue;
     }
     const auto [it, fresh] = owner_by_fingerprint.try_emplace(key->fingerprint(), owner);
@@ -93,7 +92,7 @@ void PolicyParser::parse_person(const std::string& name, const Toml& value) {
 }
 
 void PolicyParser::parse_people(TomlReader& root) {
-  constexpr const char* kExample = "[people.alice] keys = [\"ssh-ed25519 AAAA... alice\"]";
+  constexpr const char* kExample = "people.alice = { keys = [\"ssh-ed25519 AAAA... alice\"] }";
   if (root.required("people", kExample) == nullptr) return;
   const TomlTable* people = members(root, "people", kExample);
   if (people == nullptr) return;
@@ -101,7 +100,7 @@ void PolicyParser::parse_people(TomlReader& root) {
 }
 
 void PolicyParser::parse_services(TomlReader& root) {
-  const TomlTable* services = members(root, "services", "[services.oncall-bot] keys = [\"ssh-ed25519 AAAA...\"]");
+  const TomlTable* services = members(root, "services", "services.oncall-bot = { keys = [\"ssh-ed25519 AAAA...\"] }");
   if (services == nullptr) return;
   for (const auto& [name, value] : *services) {
     if (!claim_name(name, "service", value.line())) continue;
@@ -115,7 +114,7 @@ void PolicyParser::parse_services(TomlReader& root) {
 }
 
 void PolicyParser::parse_groups(TomlReader& root) {
-  const TomlTable* groups = members(root, "groups", "[groups] sre = [\"alice\", \"bob\"]");
+  const TomlTable* groups = members(root, "groups", "groups = { sre = [\"alice\", \"bob\"] }");
   if (groups == nullptr) return;
   for (const auto& [name, list] : *groups) {
     if (!claim_name(name, "group", list.line())) continue;

@@ -15,7 +15,7 @@ constexpr std::size_t kMaxGates = 4;
 constexpr std::size_t kMaxResolved = 200'000;
 
 constexpr const char* kRuleExample =
-    "[[rules]] runbooks = [\"restart-web\"] requesters = [\"sre\"] targets = [\"env=prod\"]";
+    "rules = [ { runbooks = [\"restart-web\"], requesters = [\"sre\"], targets = [\"env=prod\"] } ]";
 
 }  // namespace
 
@@ -64,7 +64,7 @@ void PolicyParser::parse_targets(TomlReader& table, Rule& rule) {
     if (auto selector = Selector::parse(text)) {
       rule.targets.push_back(*std::move(selector));
     } else {
-      table.error(line, "target " + quoted(text) + " in " + table.where() + ": " + selector.error().message,
+      table.error(line, "targets in " + table.where() + ": " + selector.error().message,
                   "write label=value, joined by commas where all must hold: \"env=prod,role=web\"");
     }
   }
@@ -81,8 +81,7 @@ void PolicyParser::parse_hours(TomlReader& table, Rule& rule) {
     if (auto hours = Hours::parse(text)) {
       rule.hours.push_back(*std::move(hours));
     } else {
-      table.error(line, "hours " + quoted(text) + " in " + table.where() + ": " + hours.error().message,
-                  "write for example \"Mon-Fri 07:00-19:00 Europe/Berlin\"");
+      table.error(line, table.where() + ": " + hours.error().message, "");
     }
   }
   // An empty list would read as "never" to some and mean "always".
@@ -208,7 +207,7 @@ void PolicyParser::parse_rules(TomlReader& root) {
   const TomlArray* rules = value->as_array();
   if (rules == nullptr) {
     root.error(value->line(), std::string("rules must be an array of tables, found ") + value->type_name(),
-               std::string("write [[rules]] with two brackets: ") + kRuleExample);
+               std::string("begin each rule with [[rules]], or write: ") + kRuleExample);
     return;
   }
   int number = 0;

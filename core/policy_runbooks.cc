@@ -70,14 +70,13 @@ void PolicyParser::parse_choices(TomlReader& table, const std::string& name, Run
     if (choice.empty()) {
       table.error(line, "a choice of parameter " + name + " is empty", "remove it");
     } else if (const Status fine = check_text(choice); !fine) {
-      table.error(line, "a choice of parameter " + name + " cannot be shown: " + fine.error().message,
-                  "write text without control or invisible characters, at most 500 bytes");
+      table.error(line, "a choice of parameter " + name + " cannot be shown: " + fine.error().message, "");
     } else if (const auto token = literal_token(choice); !token) {
       table.error(
           line,
           "choice " + quoted(choice) + " of parameter " + name + " cannot be an argument: " + token.error().message,
           "write another value");
-    } else {
+    } else if (std::find(into.begin(), into.end(), choice) == into.end()) {
       into.push_back(choice);
     }
   }
@@ -139,8 +138,7 @@ void PolicyParser::parse_runbook(const std::string& name, const Toml& value) {
     runbook.title = *title;
     if (const Status fine = check_text(*title); !fine) {
       table.error(table.optional("title")->line(),
-                  "the title of " + table.where() + " cannot be shown: " + fine.error().message,
-                  "write plain text of at most 500 bytes");
+                  "the title of " + table.where() + " cannot be shown: " + fine.error().message, "");
     }
   }
   parse_account(table, runbook);
@@ -148,6 +146,15 @@ void PolicyParser::parse_runbook(const std::string& name, const Toml& value) {
   parse_parameters(table, runbook);
   parse_sudo(table, runbook);
   table.finish();
+  warn_unused_parameters(table, runbook);
+  runbook.digest = runbook_digest(runbook);
+  policy_.runbooks.emplace(name, std::move(runbook));
+}
+
+void PolicyParser::warn_unused_parameters(TomlReader& table, const Runbook& runbook) {
+  const Toml* sudo = table.optional("sudo");
+  const TomlArray* entries = sudo == nullptr ? nullptr : sudo->as_array();
+  if (entries != nullptr && entries->size() != runbook.sudo.size()) return;  // some were refused: they may use it
   std::set<std::string> used;
   for (const Command& command : runbook.sudo) {
     for (const std::string& token : command.arguments) {
@@ -160,12 +167,10 @@ void PolicyParser::parse_runbook(const std::string& name, const Toml& value) {
                   "parameter " + parameter + " of " + table.where() + " is used nowhere",
                   "remove it, or write ${" + parameter + "} in a command");
   }
-  runbook.digest = runbook_digest(runbook);
-  policy_.runbooks.emplace(name, std::move(runbook));
 }
 
 void PolicyParser::parse_runbooks(TomlReader& root) {
-  constexpr const char* kExample = "[runbooks.shell] max_duration = \"1h\"";
+  constexpr const char* kExample = "runbooks.login = { max_duration = \"1h\" }";
   const Toml* value = root.required("runbooks", kExample);
   if (value == nullptr) return;
   const TomlTable* runbooks = value->as_table();

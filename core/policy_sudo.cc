@@ -12,80 +12,6 @@ constexpr std::size_t kMaxTokens = 100;
 constexpr std::size_t kMaxExecutables = 16;
 constexpr std::size_t kMaxPathBytes = 1024;
 
-// Variables by which a program can be made to run something else: loader, shells, interpreters, editors' and pagers'
-// own configuration.
-constexpr std::string_view kRefusedPrefixes[] = {"LD_",   "BASH_FUNC_", "PYTHON", "PERL5", "RUBY",
-                                                 "NODE_", "SUDO_",      "GCONV_", "_RLD_", "DYLD_"};
-constexpr std::string_view kRefusedNames[] = {"PATH",
-                                              "IFS",
-                                              "ENV",
-                                              "BASH_ENV",
-                                              "SHELLOPTS",
-                                              "BASHOPTS",
-                                              "PS4",
-                                              "CDPATH",
-                                              "GLOBIGNORE",
-                                              "PERLLIB",
-                                              "PERLIO",
-                                              "JAVA_TOOL_OPTIONS",
-                                              "_JAVA_OPTIONS",
-                                              "CLASSPATH",
-                                              "TERMINFO",
-                                              "TERMINFO_DIRS",
-                                              "TERMCAP",
-                                              "TERMPATH",
-                                              "LOCALDOMAIN",
-                                              "RES_OPTIONS",
-                                              "HOSTALIASES",
-                                              "NLSPATH",
-                                              "PATH_LOCALE",
-                                              "TMPPREFIX",
-                                              "MALLOC_CONF",
-                                              "EDITOR",
-                                              "VISUAL",
-                                              "PAGER",
-                                              "LESSOPEN",
-                                              "LESSCLOSE",
-                                              "LESS",
-                                              "MANPAGER",
-                                              "GIT_SSH",
-                                              "GIT_SSH_COMMAND",
-                                              "GIT_EDITOR",
-                                              "GIT_PAGER",
-                                              "GIT_EXTERNAL_DIFF",
-                                              "GIT_EXEC_PATH",
-                                              "SYSTEMD_EDITOR",
-                                              "SYSTEMD_PAGER",
-                                              "HOME",
-                                              "SHELL",
-                                              "USER",
-                                              "LOGNAME",
-                                              "PROMPT_COMMAND",
-                                              "OPENSSL_CONF",
-                                              "OPENSSL_ENGINES",
-                                              "OPENSSL_MODULES",
-                                              "GETCONF_DIR",
-                                              "ZDOTDIR",
-                                              "FPATH",
-                                              "NULLCMD",
-                                              "READNULLCMD",
-                                              "TCLLIBPATH",
-                                              "LUA_INIT",
-                                              "LUA_PATH",
-                                              "LUA_CPATH"};
-
-bool is_variable(std::string_view name) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  if (name.empty() || name.size() > 64 || !letter(name.front())) return false;
-  return std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
-}
-
-bool is_refused_variable(std::string_view name) {
-  const auto begins = [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; };
-  return std::any_of(std::begin(kRefusedPrefixes), std::end(kRefusedPrefixes), begins) ||
-         std::find(std::begin(kRefusedNames), std::end(kRefusedNames), name) != std::end(kRefusedNames);
-}
-
 // Absolute, without empty, "." or ".." components.
 bool is_clean_path(std::string_view path) {
   if (path.size() < 2 || path.size() > kMaxPathBytes || path.front() != '/' || path.back() == '/') return false;
@@ -233,14 +159,13 @@ class CommandParser {
       return;
     }
     if (const Status fine = check_text(*token); !fine) {
-      error(value.line(), "an argument in " + where_ + " cannot be shown: " + fine.error().message,
-            "write it without that character");
+      error(value.line(), "an argument in " + where_ + " cannot be shown: " + fine.error().message, "");
       return;
     }
     const auto names = token_parameters(*token);
     if (!names) {
       error(value.line(), "argument " + quoted(*token) + " in " + where_ + ": " + names.error().message,
-            "write ${name} for a parameter, \\$ for a dollar sign");
+            "write ${name} for a parameter, \\\\$ for a dollar sign");
       return;
     }
     for (const std::string& name : *names) {
@@ -307,7 +232,7 @@ class CommandParser {
     const LinedStrings names = table_.strings("env_keep");
     if (!check_distinct(table_, "env_keep", names)) failed_ = true;
     for (const auto& [name, line] : names) {
-      if (!is_variable(name)) {
+      if (!is_variable_name(name)) {
         error(line, "env_keep names " + quoted(name) + " in " + where_ + ", which is no variable's name",
               "write names only, such as \"LANG\"");
       } else if (is_refused_variable(name)) {
@@ -328,7 +253,8 @@ class CommandParser {
     if (rest && !command_.unbounded) {
       error(lines_.back(), "** in " + where_ + " lets any further arguments through",
             "write the arguments out, or accept it: unbounded = true");
-    } else if (!rest && command_.unbounded && !failed_) {
+    } else if (!rest && command_.unbounded && !failed_ &&
+               std::find(command_.arguments.begin(), command_.arguments.end(), "**") == command_.arguments.end()) {
       error(value->line(), "unbounded = true in " + where_ + ", but its last argument is not **", "remove it");
     }
   }
@@ -343,6 +269,7 @@ class CommandParser {
             "use each parameter once in a command, or fewer choices");
       return;
     }
+    if (uses_refused_parameter()) return;
     Runbook alone;
     alone.parameters = runbook_.parameters;
     alone.sudo = {command_};
@@ -353,13 +280,17 @@ class CommandParser {
     }
     for (const Command& command : *filled) {
       const auto parsed = parse_arguments(command.arguments);
-      if (!parsed)
-        return error(table_.line(), where_ + ": " + parsed.error().message,
-                     "see the command patterns of the policy guide");
+      if (!parsed) return error(table_.line(), where_ + ": " + parsed.error().message, "");
       for (const Token& token : parsed->tokens) {
         if (command.kind == Command::Kind::edit && !is_file(token)) return error_edit();
       }
     }
+  }
+
+  // A parameter none of whose choices could be used was reported where it stands.
+  bool uses_refused_parameter() const {
+    return std::any_of(runbook_.parameters.begin(), runbook_.parameters.end(),
+                       [](const auto& p) { return p.second.empty(); });
   }
 
   // Where no parameter stands the token itself is what gets matched, so its own fault can be named with its line.
@@ -371,7 +302,7 @@ class CommandParser {
     }
     if (has_parameters(token)) return;
     if (const auto parsed = parse_token(token); !parsed) {
-      error(lines_[i], "argument " + quoted(token) + " in " + where_ + ": " + parsed.error().message, "");
+      error(lines_[i], where_ + ": " + parsed.error().message, "");
     }
   }
 
