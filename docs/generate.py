@@ -133,7 +133,8 @@ def main():
         for page in stale:
             print(f"{page.relative_to(ROOT)} is not up to date; run docs/generate.py", file=sys.stderr)
         missing = list(undocumented_fields())
-        print("\n".join(missing), file=sys.stderr)
+        for line in missing:
+            print(line, file=sys.stderr)
         return 1 if stale or missing else 0
     for page in stale:
         page.write_text(pages[page])
