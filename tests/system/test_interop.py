@@ -64,7 +64,7 @@ def people(site, build, tmp_path):
     def hallpass(person, *args, check=True):
         home = tmp_path / person
         (home / ".config/hallpass").mkdir(parents=True, exist_ok=True)
-        (home / ".config/hallpass/config.toml").write_text(f'name = "{person}"\ndir = "{directory}"\nkey = "{site.fleet.path(person)}"\n')
+        (home / ".config/hallpass/config.toml").write_text(f'me = "{person}"\ndir = "{directory}"\nkey = "{site.fleet.path(person)}"\n')
         env = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1", "USER": person}
         r = call([build / "cli/hallpass", *args], env=env)
         assert r.ok or not check, repr(r)

@@ -141,7 +141,8 @@ def main() -> None:
     os.environ["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1"
     argv = ["systemd-nspawn", "-q", "-D", str(MERGED), "-b", f"--machine={config['machine']}", f"--hostname={config['hostname']}",
             "--link-journal=no", "--register=no", "--keep-unit", "--console=pipe", "--private-network", "--resolv-conf=off",
-            "--timezone=off", "--notify-ready=yes", "--kill-signal=SIGRTMIN+4"]
+            "--timezone=off", "--notify-ready=yes", "--kill-signal=SIGRTMIN+4",
+            *[f"--bind={here}:{there}" for here, there in config["binds"].items()]]
     code = REBOOT
     while code == REBOOT:   # with --keep-unit nspawn leaves starting again to its caller
         code = subprocess.run(argv).returncode

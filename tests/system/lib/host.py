@@ -86,10 +86,10 @@ def eventually(what, probe, *, within=10.0, every=0.05):
 
 
 class Host:
-    def __init__(self, *, hostname="web-3", users=None, groups=(), trees=(), files=None, links=None, before_boot=(), clock=False,
-                 size="2G"):
+    def __init__(self, *, hostname="web-3", users=None, groups=(), trees=(), files=None, links=None, before_boot=(), binds=None,
+                 clock=False, size="2G"):
         """users: {name: [groups]}; trees: directories copied over /; files: {path: text or (mode, text)};
-        clock: the whole host obeys set_clock()."""
+        binds: {directory here: path there}; clock: the whole host obeys set_clock()."""
         self.hostname = hostname
         self.machine = f"hallpass-{os.getpid()}-{secrets.token_hex(3)}"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"hallpass-{os.getpid()}-host-"))
@@ -97,6 +97,7 @@ class Host:
         self._files = {p: (t if isinstance(t, tuple) else (0o644, t)) for p, t in (files or {}).items()}
         self._trees, self._links = list(trees), dict(links or {})
         self._groups, self._before_boot = list(groups), list(before_boot)
+        self._binds = {str(k): v for k, v in (binds or {}).items()}
         self._size = size
         self.clock = clock
         self._process = None
@@ -132,7 +133,7 @@ class Host:
         config = {"hostname": self.hostname, "machine": self.machine, "machine_id": secrets.token_hex(16), "size": self._size,
                   "cgroup": str(self.cgroup), "host_key": (self.dir / "host_key").read_text(), "host_key_pub": pub,
                   "users": self.users, "groups": self._groups, "trees": [str(t) for t in self._trees], "files": self._files,
-                  "links": self._links, "before_boot": self._before_boot}
+                  "links": self._links, "before_boot": self._before_boot, "binds": self._binds}
         self.machine_id = config["machine_id"]
         self._console = open(self.dir / "console", "wb")
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "NOTIFY_SOCKET": f"@{self.machine}"}
@@ -200,6 +201,17 @@ class Host:
 
     def console(self) -> str:
         return (self.dir / "console").read_text(errors="replace")[-6000:]
+
+    def connect(self, other: "Host", mine: str, theirs: str) -> None:
+        """A cable between two hosts, with an address (a.b.c.d/n) at each end."""
+        def there(host, *argv):
+            r = call(["nsenter", "-t", host.leader, "-n", *argv])
+            if not r.ok:
+                raise RuntimeError(repr(r))
+        there(self, "ip", "link", "add", "cable0", "type", "veth", "peer", "name", "cable0", "netns", str(other.leader))
+        for host, address in ((self, mine), (other, theirs)):
+            there(host, "ip", "address", "add", address, "dev", "cable0")
+            there(host, "ip", "link", "set", "cable0", "up")
 
     # --- inside
     def path(self, path) -> pathlib.Path:
