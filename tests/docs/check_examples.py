@@ -1,25 +1,51 @@
 #!/usr/bin/env python3
-"""Every ```toml block in README.md and docs/*.md that begins with `# policy` passes `hallpass policy check`.
+"""What README.md and docs/*.md show must be true of the program.
+
+- Every ```toml block that begins with `# policy` passes `hallpass policy check`.
+- Every ```toml block that begins with `# hosts` is read beside it without complaint.
+- The runbook digest printed in docs/formats.md is that of the policy guide's restart-web.
+- hallpass(1) names every command and long option that --help-all names, and no option besides.
 
 usage: check_examples.py HALLPASS ROOT
 
 valid_until is moved half a year ahead first, so that a page does not go stale by itself.
 """
 import datetime
+import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
-BLOCK = re.compile(r"^```toml\n(# policy\n.*?)^```$", re.M | re.S)
+# Options of other programs that hallpass(1) mentions.
+FOREIGN_OPTIONS: set[str] = set()
 
 
-def policies(root):
-    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
-        text = page.read_text()
-        for match in BLOCK.finditer(text):
-            yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", match.group(1)
+class Checks:
+    def __init__(self, hallpass, root):
+        self.hallpass, self.root = hallpass, root
+        self.passed, self.faults = 0, []
+
+    def run(self, *arguments):
+        # Neither the developer's configuration nor the machine's may matter.
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
+        return subprocess.run([self.hallpass, *arguments], capture_output=True, text=True, check=False, env=environment)
+
+    def note(self, name, fault):
+        if fault:
+            self.faults.append(f"{name}: {fault}")
+        else:
+            self.passed += 1
+
+    def blocks(self, mark):
+        """(where, text) of every ```toml block whose first line is the mark."""
+        block = re.compile(rf"^```toml\n({re.escape(mark)}\n.*?)^```$", re.M | re.S)
+        for page in [self.root / "README.md", *sorted((self.root / "docs").glob("*.md"))]:
+            text = page.read_text()
+            for match in block.finditer(text):
+                yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", match.group(1)
 
 
 def refreshed(policy):
@@ -30,20 +56,55 @@ def refreshed(policy):
     return text
 
 
-def main():
-    hallpass, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    checked = failed = 0
-    for where, policy in policies(root):
+def check_policies(checks):
+    policies = list(checks.blocks("# policy"))
+    hosts = list(checks.blocks("# hosts"))
+    # Pages without any marked block mean that the marks were lost, not that all is well.
+    checks.note("marks", "" if len(policies) >= 2 and hosts else "no marked policies or hosts in the pages")
+    for where, policy in policies:
         with tempfile.TemporaryDirectory() as directory:
-            (pathlib.Path(directory) / "policy.toml").write_text(refreshed(policy))
-            done = subprocess.run([hallpass, "--dir", directory, "policy", "check"], capture_output=True, text=True, check=False)
-        checked += 1
-        if done.returncode != 0:
-            failed += 1
-            print(f"{where}: {done.stdout}{done.stderr}")
-    print(f"{checked - failed} passed, {failed} failed")
-    # Pages without any marked policy mean that the marks were lost, not that all is well.
-    return 1 if failed or checked == 0 else 0
+            folder = pathlib.Path(directory)
+            (folder / "policy.toml").write_text(refreshed(policy))
+            done = checks.run("--dir", directory, "policy", "check")
+            checks.note(where, "" if done.returncode == 0 else done.stdout + done.stderr)
+            for hosts_where, text in hosts:
+                (folder / "hosts.toml").write_text(text)
+                done = checks.run("--dir", directory, "policy", "show")
+                checks.note(f"{hosts_where} with {where}", "" if done.returncode == 0 else done.stdout + done.stderr)
+            if "[runbooks.restart-web]" in policy:
+                check_digest(checks, where, directory)
+
+
+def check_digest(checks, where, directory):
+    done = checks.run("--dir", directory, "--json", "policy", "show")
+    runbooks = json.loads(done.stdout)["runbooks"] if done.returncode == 0 else []
+    digests = [r["digest"] for r in runbooks if r["name"] == "restart-web"]
+    shown = digests and digests[0] in (checks.root / "docs/formats.md").read_text()
+    checks.note(f"runbook digest of {where}", "" if shown else f"docs/formats.md does not show {digests} {done.stderr}")
+
+
+def check_manual(checks):
+    manual = (checks.root / "docs/man/hallpass.1.scd").read_text()
+    help_text = checks.run("--help-all").stdout
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", help_text)) - {"--help", "--help-all"}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", manual.replace("\\", ""))) - {"--help"}
+    checks.note("--help-all", "" if len(options) > 10 else f"names hardly any option:\n{help_text}")
+    for option in sorted(options - named):
+        checks.note("hallpass(1)", f"does not name {option}")
+    for option in sorted(named - options - FOREIGN_OPTIONS):
+        checks.note("hallpass(1)", f"names {option}, which hallpass does not have")
+    for command in re.findall(r"^([a-z]+)$", help_text, flags=re.M):
+        checks.note(f"command {command}", "" if re.search(rf"\*[^*]*\b{command}\b", manual) else "is not in hallpass(1)")
+
+
+def main():
+    checks = Checks(sys.argv[1], pathlib.Path(sys.argv[2]).resolve())
+    check_policies(checks)
+    check_manual(checks)
+    for fault in checks.faults:
+        print(fault)
+    print(f"{checks.passed} passed, {len(checks.faults)} failed")
+    return 1 if checks.faults else 0
 
 
 if __name__ == "__main__":

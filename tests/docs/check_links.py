@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Relative links in README.md, CHANGELOG.md and docs/*.md lead to files that exist, and their #fragments to headings.
+"""Relative links in README.md, CHANGELOG.md and docs/*.md lead to files that exist, and their #fragments to headings. So do paths of
+this tree that stand in backquotes.
 
 usage: check_links.py ROOT
 """
@@ -7,6 +8,8 @@ import pathlib
 import re
 import sys
 
+FOLDERS = "agent|cli|cmake|core|docs|host|packaging|pam|tests"
+PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -29,6 +32,9 @@ def faults(root):
         if not page.exists():
             yield f"{page.relative_to(root)}: is missing"
             continue
+        for path in PATH.findall(page.read_text()):
+            if not list(root.glob(path.rstrip("/"))):
+                yield f"{page.relative_to(root)}: names {path}, which does not exist"
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
         for target in LINK.findall(re.sub(r"`[^`\n]*`", "", text)):
             if re.match(r"[a-z]+:", target):
