@@ -176,14 +176,15 @@ class AnyPath : public PathCheck {
   bool allows(std::string_view, std::string_view) const override { return true; }
 };
 
-bool some_argument_may_be(const Command& command, std::string_view word) {
+// The verb is the first argument that is no option.
+bool verb_may_be(const Command& command, std::string_view word) {
+  const auto verb = std::find_if(command.arguments.begin(), command.arguments.end(),
+                                 [](const std::string& text) { return text.empty() || text.front() != '-'; });
+  if (verb == command.arguments.end()) return false;
+  const auto token = parse_token(*verb);
+  if (!token) return false;
   const std::array<std::string_view, 1> argument{word};
-  return std::any_of(command.arguments.begin(), command.arguments.end(), [&](const std::string& text) {
-    const auto token = parse_token(text);
-    if (!token) return false;
-    const ArgumentPattern alone{{*token}};
-    return match_arguments(alone, argument, AnyPath());
-  });
+  return match_arguments(ArgumentPattern{{*token}}, argument, AnyPath());
 }
 
 bool is_fixed(const std::string& text) {
@@ -197,7 +198,7 @@ bool is_fixed(const std::string& text) {
 
 // What everybody runs every day: told apart by their arguments, or the warning would be read past.
 std::optional<Risk> systemd_risk(std::string_view name, const Command& command) {
-  if (name == "systemctl" && some_argument_may_be(command, "edit")) {
+  if (name == "systemctl" && verb_may_be(command, "edit")) {
     return Risk{"systemctl edit starts an editor and changes what root runs",
                 "name the other verbs: \"{status,restart}\""};
   }
@@ -208,7 +209,7 @@ std::optional<Risk> systemd_risk(std::string_view name, const Command& command) 
       "status", "show", "cat", "list-units", "list-unit-files", "list-timers", "list-dependencies", "help"};
   const bool paged = name == "journalctl" || command.arguments.empty() ||
                      std::any_of(std::begin(kPaged), std::end(kPaged),
-                                 [&](std::string_view verb) { return some_argument_may_be(command, verb); });
+                                 [&](std::string_view verb) { return verb_may_be(command, verb); });
   if (!paged) return std::nullopt;
   return Risk{std::string(name) + " shows long output in a pager, which can start a shell",
               "add \"--no-pager\" to its arguments, or write subcommands = \"deny\""};
