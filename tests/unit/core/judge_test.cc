@@ -631,19 +631,24 @@ std::vector<Case> step_6() {
 }
 
 void step_1_signature(void**) {
-  assert_int_equal(wrong_in(step_1()), 0);
+  const int wrong = wrong_in(step_1());
+  assert_int_equal(wrong, 0);
 }
 void steps_2_and_3_limits(void**) {
-  assert_int_equal(wrong_in(steps_2_and_3()), 0);
+  const int wrong = wrong_in(steps_2_and_3());
+  assert_int_equal(wrong, 0);
 }
 void step_4_rule(void**) {
-  assert_int_equal(wrong_in(step_4()), 0);
+  const int wrong = wrong_in(step_4());
+  assert_int_equal(wrong, 0);
 }
 void step_5_gates(void**) {
-  assert_int_equal(wrong_in(step_5()) + wrong_in(step_5_matching()), 0);
+  const int wrong = wrong_in(step_5()) + wrong_in(step_5_matching());
+  assert_int_equal(wrong, 0);
 }
 void step_6_endings(void**) {
-  assert_int_equal(wrong_in(step_6()), 0);
+  const int wrong = wrong_in(step_6());
+  assert_int_equal(wrong, 0);
 }
 
 int wrong_rights() {
