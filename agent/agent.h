@@ -1,0 +1,138 @@
+// The agent without its event loop: everything it does when a file arrives, time passes or an operator asks. main.cc calls it from
+// sd-event, `--once` and the tests call it by hand.
+//
+// The order that nothing may change: a statement is verified, judged, recorded in the ledger, and only then published. What a crash
+// leaves is repaired by start(), which judges and publishes from the ledger before it reads any directory.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/docket.h"
+#include "agent/intake.h"
+#include "agent/journal.h"
+#include "agent/layout.h"
+#include "agent/ledger.h"
+#include "agent/policies.h"
+#include "agent/publisher.h"
+#include "agent/storage_alarm.h"
+#include "agent/timekeeper.h"
+#include "core/json.h"
+
+namespace hallpass {
+
+struct AgentSeams {
+  ClockSource clock;
+  Policies::ZoneLoader zones;
+  Journal* journal = nullptr;
+  SnapshotStore* store = nullptr;
+  std::function<void()> alive = [] {};  // called now and then during long work: the watchdog's food
+  Ledger::Options ledger;               // directory is filled in from the layout
+};
+
+class Agent final : private InputSink {
+ public:
+  Agent(Layout layout, HostConfig config, Trust trust, AgentSeams seams);
+
+  // From the ledger to a published snapshot. Errors: mismatch (another agent runs, another fleet), malformed (machine id). A damaged
+  // ledger is no error: nothing new is admitted, the snapshot that stands stays until its own ends, and everyone is told.
+  Status start();
+
+  // Reads what is new, records, judges, publishes; for about `milliseconds`. True when there is more to do.
+  bool work(int milliseconds);
+  int notify_fd() const { return intake_->notify_fd(); }
+  void read_notifications() { intake_->read_notifications(); }
+
+  // Once a minute: a look at every file, the floor of the clock, what can be forgotten.
+  void minute();
+  // When next_due() has come, or anything else made time worth a look.
+  void time_passed();
+  // The wall clock was set.
+  void clock_set();
+
+  // The earliest moment at which something changes by itself; kNever.
+  UnixTime next_due() const { return docket_.next_due(); }
+  // When to try a failed write again, in time since boot; nullopt: nothing failed.
+  std::optional<Seconds> retry_at() const;
+  void retry();
+
+  const Timekeeper& clock() const { return *clock_; }
+  // An operator says: the clock is right. Errors: unavailable (could not be recorded; it counts until a restart).
+  Status accept_clock();
+  // An operator gives the damaged ledger up. Errors: mismatch (it is not damaged), unavailable.
+  Status reset_ledger();
+
+  bool damaged() const { return !damage_.empty(); }
+  Json status() const;
+  // What an operator should know, one sentence each; empty: all is well.
+  std::vector<std::string> problems() const;
+  const Docket& docket() const { return docket_; }
+
+ private:
+  // agent.cc
+  Status open_ledger();
+  Status load();
+  void believe_snapshot_if_current();
+  void enter_damage(const std::string& why);
+  bool ledger_sound();
+  void forget_old();
+  void keep_floor();
+  void tell_clock();
+
+  // agent_intake.cc
+  Status statement(std::string_view envelope) override;
+  void policy_files_changed() override { policies_dirty_ = true; }
+  std::optional<bool> known_before(std::string_view envelope) const;
+  Status keep(const Statement& statement);
+  void record_batch();
+  void take_global(const Statement& statement, LedgerChange& change, std::set<Digest>& affected);
+  void batch_failed(const std::string& why);
+  void walk_policies();
+  bool walk_directory(const WatchedDirectory& directory);
+  bool accept(const PolicyCandidate& candidate, std::shared_ptr<const Policy> policy);
+
+  // agent_judging.cc
+  std::vector<Statement> statements_for(const Digest& request) const;
+  Verdict judge_one(const Digest& request) const;
+  void judge_again(const std::vector<Digest>& requests, bool quiet);
+  void apply(Verdict&& verdict, bool quiet);
+  void tell(const Grant& grant, const std::optional<Grant>& before, const Admission* admission);
+  void reopen_globals();
+  bool publish_if_different();
+  void fill_content();
+
+  // narrows: the snapshot that stands must not outlive this change.
+  Status commit(LedgerChange& change, bool narrows);
+
+  Layout layout_;
+  HostConfig config_;
+  AgentSeams seams_;
+  Journal& journal_;
+  std::string machine_id_;
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<Timekeeper> clock_;
+  std::unique_ptr<Intake> intake_;
+  Policies policies_;
+  Docket docket_;
+  Publisher publisher_;
+  StorageAlarm alarm_;
+  LedgerState state_;                // as committed
+  std::set<std::string> voided_;
+  std::vector<Statement> globals_;   // revocations of subjects and keys
+  std::vector<Statement> batch_;     // verified, not yet recorded
+  std::vector<std::string> unrecorded_;  // narrowing that could not be recorded: tried again though its file may be gone
+  bool policies_dirty_ = true;
+  bool read_again_ = false;          // something read was not kept
+  bool publish_again_ = false;
+  bool hold_ = false;                // publish nothing before the directories were read once
+  std::string damage_;
+  Seconds damage_told_{0}, forgot_at_{0}, published_at_{-1000};
+  bool limit_told_ = false;
+};
+
+}  // namespace hallpass

@@ -1,0 +1,194 @@
+// The agent: from files to the ledger.
+#include <algorithm>
+
+#include "agent/agent.h"
+#include "core/hash.h"
+
+namespace hallpass {
+namespace {
+
+// Statements about one request that widen, at most: more than all approvers of a fleet with all their keys.
+constexpr std::size_t kMaxStatementsOfOne = 512;
+constexpr std::size_t kMaxBatch = 512;
+constexpr std::size_t kMaxUnrecorded = 1000;
+constexpr std::size_t kMaxGlobals = 10000;
+
+bool is_narrowing(const Statement& s) { return s.revocation() != nullptr || (s.decision() != nullptr && !s.decision()->approve); }
+
+Digest group_of(const Statement& s) {
+  if (s.request() != nullptr) return s.payload_digest();
+  if (s.decision() != nullptr) return s.decision()->request;
+  return s.revocation()->form == Revocation::Form::request ? s.revocation()->request : Digest{};
+}
+
+// The latest moment at which this statement can still let anyone in.
+UnixTime matters_until(const Statement& s) {
+  if (s.request() != nullptr) {
+    const Request& r = *s.request();
+    return std::max(r.respond_by, r.not_before.value_or(r.respond_by)) + r.duration;
+  }
+  const UnixTime made = s.decision() != nullptr ? s.decision()->decided_at : s.revocation()->revoked_at;
+  return made + kForgetAfter;
+}
+
+}  // namespace
+
+// Read and recorded before? Looks at the outside only: the ledger holds it verified, so nothing of this envelope is believed.
+std::optional<bool> Agent::known_before(std::string_view wire) const {
+  if (wire.size() > kMaxStatementEnvelopeBytes) return std::nullopt;
+  const Result<Envelope> envelope = parse_envelope(wire);
+  if (!envelope || envelope->signatures.size() != 1) return std::nullopt;
+  const Result<Sshsig> signature = parse_sshsig(envelope->signatures.front().signature);
+  if (!signature) return std::nullopt;
+  return ledger_->knows(sha256(envelope->payload), signature->key.fingerprint());
+}
+
+Status Agent::statement(std::string_view wire) {
+  if (damaged()) return Error{Errc::unavailable, "the ledger is damaged"};
+  if (!policies_.in_force().policy) {
+    if (policies_dirty_) walk_policies();
+    if (!policies_.in_force().policy) return Error{Errc::unknown_key, "no policy is in force yet"};
+  }
+  if (known_before(wire).value_or(false)) return Unit{};
+  const Policy& policy = *policies_.in_force().policy;
+  const Result<Statement> opened = open_statement(wire, policy.fleet, policy);
+  if (!opened) return opened.error();
+  if (std::find(batch_.begin(), batch_.end(), *opened) != batch_.end()) return Unit{};
+  if (Status kept = keep(*opened); !kept) return kept;
+  if (batch_.size() >= kMaxBatch) record_batch();
+  return Unit{};
+}
+
+Status Agent::keep(const Statement& s) {
+  const Digest group = group_of(s);
+  if (matters_until(s) < clock_->trusted()) return Unit{};  // long over: nothing to remember
+  const bool global = group == Digest{};
+  if (!global && ledger_->terminal(group)) return Unit{};
+  if (!is_narrowing(s)) {
+    const bool first = docket_.find(group) == nullptr;
+    if (first && static_cast<std::int64_t>(docket_.all().size()) >= config_.max_grants) {
+      return Error{Errc::too_large, "this host holds " + std::to_string(config_.max_grants) + " requests already (max_grants)"};
+    }
+    if (!first && ledger_->statement_keys_of(group).size() >= kMaxStatementsOfOne) {
+      return Error{Errc::too_large, "there are " + std::to_string(kMaxStatementsOfOne) + " statements about this request already"};
+    }
+  }
+  if (global && s.revocation()->form == Revocation::Form::subject && globals_.size() >= kMaxGlobals) {
+    return Error{Errc::too_large, "this host holds " + std::to_string(kMaxGlobals) + " revocations of people already"};
+  }
+  batch_.push_back(s);
+  return Unit{};
+}
+
+void Agent::take_global(const Statement& s, LedgerChange& change, std::set<Digest>& affected) {
+  const Revocation& r = *s.revocation();
+  if (r.form == Revocation::Form::subject) {
+    for (const Digest& request : docket_.of_subject(r.subject)) affected.insert(request);
+    return;
+  }
+  for (const std::string& key : voided_keys(std::span(&s, 1), *policies_.in_force().policy)) {
+    change.void_key(key);
+    std::string owner;
+    policies_.in_force().policy->find_fingerprint(key, &owner);
+    journal_.event(Event::key_voided, "the key " + key + (owner.empty() ? "" : " of " + owner) + " is void: revoked by " + r.by,
+                   {{"KEY", key}, {"SUBJECT", owner}, {"WHY", r.reason}});
+    voided_.insert(key);
+    for (const Digest& request : docket_.live()) affected.insert(request);
+  }
+}
+
+// One transaction for what was read: the statements, and how that leaves their grants.
+void Agent::record_batch() {
+  if (batch_.empty() || damaged()) return;
+  LedgerChange change;
+  std::set<Digest> affected;
+  const std::set<std::string> voided_before = voided_;
+  const std::size_t globals_before = globals_.size();
+  for (const Statement& s : batch_) {
+    change.add(s);
+    if (group_of(s) == Digest{}) {
+      globals_.push_back(s);
+      take_global(s, change, affected);
+    } else {
+      affected.insert(group_of(s));
+    }
+  }
+  std::vector<Verdict> verdicts;
+  for (const Digest& request : affected) {
+    verdicts.push_back(judge_one(request));
+    if (verdicts.back().terminal) change.end(request, *verdicts.back().terminal);
+  }
+  const bool narrowing = change.narrowing();
+  if (const Status done = commit(change, narrowing); !done) {
+    voided_ = voided_before;
+    globals_.resize(globals_before, batch_.front());
+    batch_failed(done.error().message);
+    return;
+  }
+  batch_.clear();
+  for (Verdict& v : verdicts) apply(std::move(v), false);
+  if (narrowing) publish_again_ = true;
+}
+
+// Not recorded, so not believed; but what ends someone's access must not wait for the disk: then nobody is admitted.
+void Agent::batch_failed(const std::string& why) {
+  read_again_ = true;
+  bool narrowing = false;
+  for (const Statement& s : batch_) {
+    if (!is_narrowing(s)) continue;
+    narrowing = true;
+    if (unrecorded_.size() < kMaxUnrecorded) unrecorded_.push_back(s.envelope());
+  }
+  batch_.clear();
+  if (narrowing) publisher_.withdraw(why);
+}
+
+void Agent::walk_policies() {
+  policies_dirty_ = false;
+  bool any = false;
+  // Version 8 may lie in another directory than 9, so until none goes on.
+  for (bool progress = true; progress && !policies_dirty_;) {
+    progress = false;
+    for (const auto& directory : intake_->directories()) {
+      if (!directory->is_open()) directory->reopen();
+      if (directory->is_open() && walk_directory(*directory)) progress = any = true;
+      if (damaged()) return;
+    }
+  }
+  if (!any) return;
+  reopen_globals();
+  judge_again(docket_.live(), false);
+  intake_->forget_waiting();
+  publish_again_ = true;
+}
+
+bool Agent::walk_directory(const WatchedDirectory& directory) {
+  bool any = false;
+  // The same version too: two policies under one number are an alert.
+  read_policy_files(directory.fd(), directory.path(), policies_.version() - 1, [&](PolicyCandidate&& candidate) {
+    std::shared_ptr<const Policy> next = policies_.consider(candidate, voided_);
+    if (!next) return true;
+    if (!accept(candidate, std::move(next))) return false;
+    any = true;
+    return true;
+  });
+  return any;
+}
+
+bool Agent::accept(const PolicyCandidate& candidate, std::shared_ptr<const Policy> policy) {
+  LedgerChange change;
+  change.accept(policy->version, candidate.files);
+  const std::int64_t before = std::exchange(state_.policy_version, policy->version);
+  if (const Status done = commit(change, true); !done) {
+    state_.policy_version = before;
+    policies_dirty_ = true;
+    publisher_.withdraw(done.error().message);
+    return false;
+  }
+  const std::string version = std::to_string(policy->version);
+  journal_.event(Event::policy_accepted, "policy version " + version + " is in force", {{"POLICY", version}, {"FILE", candidate.name}});
+  policies_.adopt(std::move(policy));
+  return true;
+}
+
+}  // namespace hallpass

@@ -1,0 +1,88 @@
+// The agent: what `hallpass host status` shows. docs/formats.md, "Status".
+#include "agent/agent.h"
+#include "core/hash.h"
+
+namespace hallpass {
+namespace {
+
+Json time_or_null(UnixTime t) { return t == UnixTime{} || t == kNever ? Json() : Json(format_time(t)); }
+
+Json policy_status(const PolicyInForce& in_force) {
+  if (!in_force.policy) return Json();
+  const Policy& p = *in_force.policy;
+  return Json(JsonObject{{"version", Json(p.version)},
+                         {"digest", Json(format_digest(p.digest))},
+                         {"valid_until", Json(format_time(p.valid_until))}});
+}
+
+Json counts(const Docket& docket) {
+  std::map<GrantState, std::int64_t> by_state;
+  for (const auto& [request, grant] : docket.all()) {
+    if (grant.known) ++by_state[grant.state];
+  }
+  JsonObject object;
+  for (const GrantState s : {GrantState::active, GrantState::pending, GrantState::ended, GrantState::denied,
+                             GrantState::revoked, GrantState::void_}) {
+    object.emplace_back(std::string(to_string(s)), Json(by_state[s]));
+  }
+  return Json(std::move(object));
+}
+
+Json directory_status(const DirectoryReport& d) {
+  return Json(JsonObject{{"path", Json(d.path)},
+                         {"files", Json(static_cast<std::int64_t>(d.files))},
+                         {"last_scan", time_or_null(d.last_scan)},
+                         {"error", d.error.empty() ? Json() : Json(d.error)}});
+}
+
+}  // namespace
+
+std::vector<std::string> Agent::problems() const {
+  std::vector<std::string> found;
+  if (damaged()) found.push_back("the ledger is damaged (" + damage_ + "): `hallpass host ledger reset` gives it up");
+  if (publisher_.withdrawn()) found.emplace_back("the snapshot is withdrawn: nobody but the exempt group can log in");
+  if (alarm_.failing()) found.push_back("cannot write: " + alarm_.why());
+  for (const DirectoryReport& d : intake_->report()) {
+    if (!d.error.empty() && !damaged()) found.push_back("cannot read " + d.path + ": " + d.error);
+  }
+  const auto& policy = policies_.in_force().policy;
+  if (!policy && !damaged()) found.emplace_back("no policy is in force: nobody is admitted");
+  if (policy && clock_->now() >= policy->valid_until) found.emplace_back("the policy has expired: nobody is admitted");
+  if (policy && clock_->now() < policy->valid_until && policy->valid_until - clock_->now() < Seconds{30 * 24 * 3600}) {
+    found.push_back("the policy is valid for " + format_duration(policy->valid_until - clock_->now()) + " only");
+  }
+  if (clock_->limited()) found.emplace_back("the clock is ahead of what this host can vouch for: `hallpass host clock accept` if it is right");
+  if (config_.strict_clock && !clock_->synchronised_this_boot()) found.emplace_back("nobody is admitted until the clock is synchronised");
+  return found;
+}
+
+Json Agent::status() const {
+  const ClockReading& reading = clock_->reading();
+  JsonArray directories, wrong;
+  for (const DirectoryReport& d : intake_->report()) directories.push_back(directory_status(d));
+  for (std::string& p : problems()) wrong.emplace_back(std::move(p));
+  const std::string storage = publisher_.withdrawn() ? "withdrawn" : alarm_.failing() ? "failing" : damaged() ? "damaged" : "ok";
+  const Json clock(JsonObject{{"now", Json(format_time(clock_->now()))},
+                              {"wall", Json(format_time(reading.wall))},
+                              {"floor", time_or_null(clock_->memory().floor.wall)},
+                              {"synchronised", Json(reading.synchronised)},
+                              {"strict", Json(config_.strict_clock)},
+                              {"limited", Json(clock_->limited())}});
+  const Json inputs(JsonObject{{"refused", Json(static_cast<std::int64_t>(intake_->refusals().total()))}});
+  return Json(JsonObject{{"hallpass", Json("status/1")},
+                         {"host", Json(config_.host.name)},
+                         {"written_at", Json(format_time(clock_->now()))},
+                         {"uptime", Json(static_cast<std::int64_t>(reading.boottime.count()))},
+                         {"policy", policy_status(policies_.in_force())},
+                         {"generation", Json(static_cast<std::int64_t>(state_.generation))},
+                         {"grants", counts(docket_)},
+                         {"admissions", Json(static_cast<std::int64_t>(docket_.admissions().size()))},
+                         {"next_change", time_or_null(next_due())},
+                         {"directories", Json(std::move(directories))},
+                         {"inputs", inputs},
+                         {"clock", clock},
+                         {"storage", Json(storage)},
+                         {"problems", Json(std::move(wrong))}});
+}
+
+}  // namespace hallpass

@@ -1,0 +1,99 @@
+#include "agent/config.h"
+
+#include <algorithm>
+
+#include "core/values/text.h"
+
+namespace hallpass {
+namespace {
+
+void read_labels(const Toml& labels, HostConfig& config, TomlReader& reader) {
+  const TomlTable* table = labels.as_table();
+  if (table == nullptr) {
+    reader.error(labels.line(), std::string("labels is ") + labels.type_name() + ", not a table",
+                 "write labels = { env = \"prod\" }");
+    return;
+  }
+  for (const auto& [key, value] : *table) {
+    const std::string shown = printable(key);
+    const std::string* text = value.as_string();
+    if (!is_name(key) || key == "host") {
+      reader.error(value.line(), "label \"" + shown + "\" cannot be used",
+                   key == "host" ? "leave it out: host always means the name"
+                                 : "use lower-case letters, digits, _ and -, at most 32, beginning with a letter or _");
+    } else if (text == nullptr || !is_label_value(*text)) {
+      reader.error(value.line(), "the value of label \"" + shown + "\" is not a label value",
+                   "write a string of letters, digits, '.', '_' and '-', at most 63");
+    } else {
+      config.host.labels[key] = *text;
+    }
+  }
+}
+
+bool is_clean_absolute_path(std::string_view path) {
+  if (path.size() < 2 || path.size() > 4000 || path.front() != '/' || path.back() == '/') return false;
+  if (path.find('\0') != std::string_view::npos || path.find("//") != std::string_view::npos) return false;
+  const std::string framed = std::string(path) + "/";
+  return framed.find("/../") == std::string::npos && framed.find("/./") == std::string::npos;
+}
+
+void read_directories(HostConfig& config, TomlReader& reader) {
+  const char* example = "directories = [\"/var/lib/hallpass/inbox\"]";
+  bool present = false;
+  const auto entries = reader.strings("directories", &present);
+  if (!present || entries.empty()) {
+    reader.error(reader.line(), "no directories: this host would never hear of any grant", std::string("write ") + example);
+  }
+  if (entries.size() > kMaxDirectories) {
+    reader.error(entries[kMaxDirectories].second, "more than " + std::to_string(kMaxDirectories) + " directories",
+                 "merge some of them");
+  }
+  for (const auto& [path, line] : entries) {
+    if (!is_clean_absolute_path(path)) {
+      reader.error(line, "directory \"" + printable(path) + "\" is not an absolute path",
+                   "begin it with /, without \"//\", \"..\" or a final /");
+    } else if (std::find(config.directories.begin(), config.directories.end(), path) != config.directories.end()) {
+      reader.error(line, "directory \"" + printable(path) + "\" is listed twice", "leave one out");
+    } else {
+      config.directories.push_back(path);
+    }
+  }
+}
+
+void read_name(HostConfig& config, TomlReader& reader) {
+  if (reader.required("name", "name = \"web-3\"") == nullptr) return;
+  const std::optional<std::string> name = reader.string("name");
+  if (!name) return;
+  if (is_host_name(*name)) {
+    config.host.name = *name;
+  } else {
+    reader.error(reader.line(), "name \"" + printable(*name) + "\" is not a host name",
+                 "use letters, digits, '.', '_' and '-'");
+  }
+}
+
+}  // namespace
+
+std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<Diagnostic>& out) {
+  const std::size_t before = out.size();
+  const std::optional<Toml> root = parse_toml(toml, out);
+  if (!root) return std::nullopt;
+  HostConfig config;
+  TomlReader reader(*root, "host.toml", out);
+  read_name(config, reader);
+  if (const Toml* labels = reader.optional("labels")) read_labels(*labels, config, reader);
+  read_directories(config, reader);
+  if (const std::optional<std::string> clock = reader.string("clock")) {
+    config.strict_clock = *clock == "strict";
+    if (*clock != "strict" && *clock != "normal") {
+      reader.error(reader.line(), "clock \"" + printable(*clock) + "\" is not known", "write \"normal\" or \"strict\"");
+    }
+  }
+  if (const auto limit = reader.integer("max_grants", 1, 1000000)) config.max_grants = *limit;
+  reader.finish();
+  const std::vector<Diagnostic> ours(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
+  if (has_errors(ours)) return std::nullopt;
+  return config;
+}
+
+}  // namespace hallpass

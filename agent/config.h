@@ -1,0 +1,31 @@
+// /etc/hallpass/host.toml: who this host is and where it looks. docs/operations.md, "host.toml".
+//
+//   name        = "web-3"
+//   labels      = { env = "prod", role = "web" }
+//   directories = ["/var/lib/hallpass/inbox"]
+//   clock       = "normal"                     # or "strict": admit nobody until the clock is synchronised after a boot
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/toml.h"
+#include "core/values/selector.h"
+
+namespace hallpass {
+
+inline constexpr std::size_t kMaxDirectories = 16;
+
+struct HostConfig {
+  HostIdentity host;
+  std::vector<std::string> directories;  // absolute, distinct, at least one
+  bool strict_clock = false;
+  std::int64_t max_grants = 100000;      // requests remembered; more are refused, with an alert
+};
+
+// Every mistake becomes a diagnostic with its line; nullopt when any is an error. Pure; fuzzed.
+std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<Diagnostic>& out);
+
+}  // namespace hallpass

@@ -1,0 +1,29 @@
+// The agent's event loop on sd-event: what wakes it, and nothing else does.
+//
+//   files       inotify on the directories, and a look at everything once a minute
+//   time        the start or end of the next window, to the second
+//   clock       a wall clock that was set (timerfd, cancelled by the kernel)
+//   people      the control socket; SIGHUP, SIGTERM
+//   modules     the event socket
+//   trouble     a failed write to try again, journal entries that journald did not take
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "agent/agent.h"
+
+namespace hallpass {
+
+struct LoopHooks {
+  // A new agent after SIGHUP; nullptr: the configuration is refused (told already), the old one goes on.
+  std::function<std::unique_ptr<Agent>()> reload;
+};
+
+// Runs until SIGTERM or SIGINT. Returns the exit code.
+int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, Journal& journal, const LoopHooks& hooks);
+
+// {"hallpass":"status/1",...} where readers expect it. Failure is no more than a status that gets old.
+void write_status(const Agent& agent, const Layout& layout);
+
+}  // namespace hallpass

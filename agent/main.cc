@@ -1,0 +1,138 @@
+// hallpass-agent: verifies what lies in the directories and publishes who is admitted to this host. hallpass-agent(8).
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "agent/agent.h"
+#include "agent/event_loop.h"
+#include "core/edge/files.h"
+#include "core/edge/tzdb.h"
+
+namespace hallpass {
+namespace {
+
+struct Options {
+  std::string root;
+  bool once = false;
+  bool check_config = false;
+};
+
+struct Configuration {
+  HostConfig host;
+  Trust trust;
+};
+
+// Adds what is wrong with the file to `faults`.
+template <class T>
+std::optional<T> read_toml(const std::string& path, std::optional<T> (*parse)(std::string_view, std::vector<Diagnostic>&),
+                           std::string& faults) {
+  const Result<std::string> text = read_file(AT_FDCWD, path, kMaxTomlBytes, true);
+  if (!text) {
+    faults += path + ": " + text.error().message + "\n";
+    return std::nullopt;
+  }
+  std::vector<Diagnostic> diagnostics;
+  std::optional<T> parsed = parse(*text, diagnostics);
+  for (const Diagnostic& d : diagnostics) faults += format_diagnostic(path, d) + "\n";
+  return parsed;
+}
+
+std::optional<Configuration> read_configuration(const Layout& layout, std::string& faults) {
+  std::optional<HostConfig> host = read_toml<HostConfig>(layout.host_config(), parse_host_config, faults);
+  std::optional<Trust> trust = read_toml<Trust>(layout.trust(), parse_trust, faults);
+  if (!host || !trust) return std::nullopt;
+  return Configuration{std::move(*host), std::move(*trust)};
+}
+
+// What a crash dump or a debugger of another user must not see, and files that are nobody else's.
+void harden() {
+  umask(0077);
+  const struct rlimit none {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void make_directory(const std::string& path, mode_t mode) {
+  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    mkdir(path.substr(0, at).c_str(), 0755);
+  }
+  if (mkdir(path.c_str(), mode) == 0) chmod(path.c_str(), mode);  // whatever the umask
+}
+
+std::unique_ptr<Agent> make_agent(const Layout& layout, Configuration configuration, Journal& journal, SnapshotStore& store) {
+  AgentSeams seams;
+  seams.clock = read_clock;
+  seams.zones = load_zones;
+  seams.journal = &journal;
+  seams.store = &store;
+  seams.alive = [] { sd_notify(0, "WATCHDOG=1"); };
+  return std::make_unique<Agent>(layout, std::move(configuration.host), std::move(configuration.trust), std::move(seams));
+}
+
+int run_once(Agent& agent, const Layout& layout) {
+  constexpr int kPortion_ms = 1000;
+  while (agent.work(kPortion_ms)) continue;
+  agent.time_passed();
+  write_status(agent, layout);
+  return agent.problems().empty() ? 0 : 1;
+}
+
+int run(const Options& options) {
+  const Layout layout{options.root};
+  std::string faults;
+  std::optional<Configuration> configuration = read_configuration(layout, faults);
+  std::fputs(faults.c_str(), stderr);
+  if (options.check_config) return configuration ? 0 : 1;
+  SystemJournal journal(options.root.empty());
+  if (!configuration) {
+    journal.event(Event::config_refused, "hallpass-agent cannot start: " + faults, {{"WHY", faults}});
+    return 1;
+  }
+  make_directory(layout.at(paths::kStateDir), 0700);
+  make_directory(layout.at(paths::kRunDir), 0755);
+  FileSnapshotStore store(layout.snapshot(), layout.withdrawn());
+  std::unique_ptr<Agent> agent = make_agent(layout, std::move(*configuration), journal, store);
+  if (const Status started = agent->start(); !started) {
+    std::fprintf(stderr, "hallpass-agent: %s\n", started.error().message.c_str());
+    return 1;
+  }
+  if (options.once) return run_once(*agent, layout);
+  LoopHooks hooks;
+  hooks.reload = [&]() -> std::unique_ptr<Agent> {
+    std::string wrong;
+    std::optional<Configuration> next = read_configuration(layout, wrong);
+    if (next) return make_agent(layout, std::move(*next), journal, store);
+    journal.event(Event::config_refused, "the new configuration is refused, the old one stays: " + wrong, {{"WHY", wrong}});
+    return nullptr;
+  };
+  return run_event_loop(std::move(agent), layout, journal, hooks);
+}
+
+}  // namespace
+}  // namespace hallpass
+
+int main(int argc, char** argv) {
+  hallpass::Options options;
+  CLI::App app{"Verifies signed grants and publishes who is admitted to this host.", "hallpass-agent"};
+  app.add_option("--root", options.root, "put DIR before every path")->type_name("DIR");
+  app.add_flag("--once", options.once, "read, judge and publish once, then end");
+  app.add_flag("--check-config", options.check_config, "read the configuration, say what is wrong with it, and end");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  while (!options.root.empty() && options.root.back() == '/') options.root.pop_back();
+  hallpass::harden();
+  return hallpass::run(options);
+}
