@@ -34,12 +34,18 @@ void add(std::vector<Diagnostic>& out, Diagnostic d) {
 // count wrongly; toml++ stops at the first fault, so it never goes deeper than what was counted up to there.
 class Bounds {
  public:
-  explicit Bounds(std::string_view text) : text_(text) {}
+  explicit Bounds(std::string_view text) : text_(text) {
+    if (text.substr(0, 3) == "\xef\xbb\xbf") at_ = 3;  // a byte order mark, which toml++ skips
+  }
 
-  // The line on which a bound is broken, and which; 0 when none is.
-  int check(std::string& what) {
+  // The first bound that is broken.
+  std::optional<Diagnostic> check() {
     while (at_ < text_.size()) {
       const char c = text_[at_];
+      // Never TOML, and in toml++ 3.3 the way into undefined behaviour (is_unicode_letter), found by fuzzing.
+      if (static_cast<unsigned char>(c) >= 0x80) {
+        return finding("a letter that is not ASCII stands outside of quotes", "put it in quotes");
+      }
       if (c == '#') {
         at_ = std::min(text_.find('\n', at_), text_.size());
       } else if (c == '"' || c == '\'') {
@@ -48,14 +54,18 @@ class Bounds {
         step(c);
         ++at_;
       }
-      if (brackets_ > kMaxBrackets || dots_ > kMaxDots) what = "values are nested too deeply";
-      if (parts_ > kMaxParts) what = "there are too many values";
-      if (!what.empty()) return line_;
+      if (brackets_ > kMaxBrackets || dots_ > kMaxDots)
+        return finding("values are nested too deeply", "write it flatter");
+      if (parts_ > kMaxParts) return finding("there are too many values", "write it shorter");
     }
-    return 0;
+    return std::nullopt;
   }
 
  private:
+  Diagnostic finding(const char* message, const char* cure) const {
+    return {Diagnostic::Severity::error, line_, message, cure};
+  }
+
   void step(char c) {
     switch (c) {
       case '\n':
@@ -247,9 +257,8 @@ std::optional<Toml> parse_toml(std::string_view text, std::vector<Diagnostic>& o
         {kError, 0, "the file is larger than " + std::to_string(kMaxTomlBytes >> 20) + " MiB", "split or shorten it"});
     return std::nullopt;
   }
-  std::string what;
-  if (const int line = Bounds(text).check(what); line != 0) {
-    add(out, {kError, line, what, "write it flatter or shorter"});
+  if (auto broken = Bounds(text).check()) {
+    add(out, *std::move(broken));
     return std::nullopt;
   }
   try {

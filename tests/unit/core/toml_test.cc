@@ -34,6 +34,8 @@ const Bad kBad[] = {
     {"repeated member", "a = 1\na = 2\n", "f:2: error: not valid TOML: "},
     {"unclosed string", "a = \"x\n", "f:1: error: not valid TOML: "},
     {"not UTF-8", "a = \"\xff\"\n", "f:1: error: not valid TOML: "},
+    {"a letter that is not ASCII in a bare key: toml++ 3.3 runs into undefined behaviour", "a = 1\nROF\xc7\xb1 = 2\n",
+     "f:2: error: a letter that is not ASCII stands outside of quotes"},
     {"NUL", std::string("a = 1\n\0", 7), "f:2: error: not valid TOML: "},
     {"a float", "\na = 1.5\n", "f:2: error: numbers with a fraction"},
     {"infinity", "a = inf\n", "f:1: error: numbers with a fraction"},
@@ -102,6 +104,20 @@ int wrong_tree() {
   const std::string got = tree ? dump(*tree) : "nothing";
   if (got != expected) std::fprintf(stderr, "  got: %s\n", got.c_str());
   return got != expected;
+}
+
+int wrong_letters() {
+  const char* const texts[] = {
+      "\xef\xbb\xbf"
+      "a = 1\n",
+      "\"\xc7\xb1\" = '\xc7\xb1' # \xc7\xb1\n", "a = \"\"\"\n\xc7\xb1\"\"\"\n"};
+  int wrong = 0;
+  for (const char* text : texts) wrong += wrong_if(!found_in(text).empty(), text);
+  return wrong;
+}
+
+void test_letters(void**) {
+  assert_int_equal(wrong_letters(), 0);
 }
 
 void test_tree(void**) {
@@ -237,8 +253,9 @@ void test_near(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(test_bad),    cmocka_unit_test(test_tree),
-                              cmocka_unit_test(test_reader), cmocka_unit_test(test_flood),
-                              cmocka_unit_test(test_quotes), cmocka_unit_test(test_near)};
+  const CMUnitTest tests[] = {cmocka_unit_test(test_bad),     cmocka_unit_test(test_tree),
+                              cmocka_unit_test(test_letters), cmocka_unit_test(test_reader),
+                              cmocka_unit_test(test_flood),   cmocka_unit_test(test_quotes),
+                              cmocka_unit_test(test_near)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
