@@ -1,0 +1,239 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/commands.h"
+#include "core/values/text.h"
+
+namespace hallpass::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done (request --wait: active); 1 not admitted, not allowed or answered no;\n"
+    "2 a mistake in what was typed or in a file; 3 the directory cannot be used; 4 no signature was made.\n"
+    "Configuration: ~/.config/hallpass/config.toml with dir = \"/srv/hallpass\", me = \"alice\", key = "
+    "\"~/.ssh/id_ed25519\".";
+
+using Run = std::function<int(Context&)>;
+using Commands = std::vector<std::pair<CLI::App*, Run>>;
+
+// What was typed, for as long as the command runs.
+struct Typed {
+  GlobalOptions global;
+  RequestArgs request;
+  DecisionArgs decision;
+  RevokeArgs revoke;
+  ListArgs list;
+  ShowArgs show;
+  PolicyInitArgs init;
+  PolicyFileArgs policy;
+  std::vector<std::string> words;
+};
+
+void add_global(CLI::App& app, GlobalOptions& g) {
+  app.add_option("--dir", g.dir, "Directory of the policy and the grant files")->type_name("DIR");
+  app.add_option("--config", g.config, "Configuration file instead of ~/.config/hallpass/config.toml")
+      ->type_name("FILE");
+  app.add_option("--as", g.as, "Who you are in the policy (default: from the configuration, else by your keys)")
+      ->type_name("NAME");
+  app.add_option("--key", g.key,
+                 "Sign with this key: a private or public key file, or SHA256:... of a key in ssh-agent")
+      ->type_name("FILE");
+  app.add_flag("--json", g.json, "Print JSON");
+  app.add_flag("-y,--yes", g.yes, "Do not ask before signing");
+  app.add_flag("--no-color", g.no_color, "No colours (also: NO_COLOR)");
+  app.add_flag("-v,--verbose", g.verbose, "Name every file that was ignored, and why");
+}
+
+CLI::Option* repeatable(CLI::App* sub, const std::string& name, std::vector<std::string>& into,
+                        const std::string& help) {
+  return sub->add_option(name, into, help)->allow_extra_args(false);
+}
+
+void add_request(CLI::App& app, RequestArgs& a, Commands& commands) {
+  CLI::App* sub = app.add_subcommand("request", "Ask for access");
+  sub->add_option("runbook", a.runbook, "What to do: a runbook of the policy")->required()->type_name("RUNBOOK");
+  repeatable(sub, "-t,--target", a.targets, "Where: a host (web-3) or labels (env=prod,role=web); may be repeated")
+      ->required()
+      ->type_name("SEL");
+  sub->add_option("-r,--reason", a.reason, "Why; approvers and the journal see it")->required()->type_name("TEXT");
+  sub->add_option("--ticket", a.ticket, "A ticket's number")->type_name("T");
+  sub->add_option("-d,--duration", a.duration, "How long, such as 30m or 1h30m (default: the runbook's)")
+      ->type_name("TIME");
+  repeatable(sub, "-p,--param", a.parameters, "A parameter of the runbook; may be repeated")->type_name("NAME=VALUE");
+  sub->add_option("--not-before", a.not_before, "Start then: 14:30, \"2026-11-22 14:30\", 2h from now")
+      ->type_name("TIME");
+  sub->add_option("--respond-by", a.respond_by, "How long approvers may take (default 8h, at most 24h)")
+      ->type_name("TIME");
+  sub->add_option("-o,--output", a.output,
+                  "Write the grant file there (- is standard output) instead of into the directory")
+      ->type_name("FILE");
+  sub->add_flag("-w,--wait", a.wait, "Stay until it is active, denied or void");
+  sub->add_option("--timeout", a.timeout, "With --wait: give up after this long")->type_name("TIME");
+  commands.emplace_back(sub, [&a](Context& c) { return cmd_request(c, a); });
+}
+
+void add_decisions(CLI::App& app, DecisionArgs& a, Commands& commands) {
+  CLI::App* approve = app.add_subcommand("approve", "Agree to a request, after seeing what it would allow");
+  approve->add_option("-d,--duration", a.duration, "Agree to less time than was asked")->type_name("TIME");
+  repeatable(approve, "-t,--target", a.targets, "Agree to fewer hosts than were asked; may be repeated")
+      ->type_name("SEL");
+  CLI::App* deny = app.add_subcommand("deny", "Refuse a request, for good");
+  for (CLI::App* sub : {approve, deny}) {
+    sub->add_option("grant", a.grant, "A grant's id (or its beginning), a grant file, or - for standard input")
+        ->required()
+        ->type_name("ID|FILE|-");
+    sub->add_option("-c,--comment", a.comment, "Words for the requester and the journal")->type_name("TEXT");
+    sub->add_option("-o,--output", a.output,
+                    "Write the grant file there (- is standard output) instead of into the directory")
+        ->type_name("FILE");
+  }
+  commands.emplace_back(approve, [&a](Context& c) { return cmd_approve(c, a); });
+  commands.emplace_back(deny, [&a](Context& c) { return cmd_deny(c, a); });
+}
+
+void add_revoke(CLI::App& app, RevokeArgs& a, Commands& commands) {
+  CLI::App* sub = app.add_subcommand("revoke", "End access: one grant, everything of a person, or a key for good");
+  CLI::Option* grant = sub->add_option("grant", a.grant, "A grant's id, a grant file, or -")->type_name("ID|FILE|-");
+  CLI::Option* subject = sub->add_option("--subject", a.subject, "Every grant that this person has asked for until now")
+                             ->type_name("NAME");
+  // Takes the place of the global --key, which then stands before `revoke`.
+  CLI::Option* key = sub->add_option("--key", a.key,
+                                     "Void this key for every signature and login, for good (to sign with a key: "
+                                     "hallpass --key FILE revoke ...)")
+                         ->type_name("SHA256:...|FILE");
+  grant->excludes(subject)->excludes(key);
+  subject->excludes(key);
+  sub->add_option("-r,--reason", a.reason, "Why; the journal shows it")->type_name("TEXT");
+  sub->add_option("-o,--output", a.output,
+                  "Write the statement there (- is standard output) instead of into the directory")
+      ->type_name("FILE");
+  commands.emplace_back(sub, [&a](Context& c) { return cmd_revoke(c, a); });
+}
+
+void add_views(CLI::App& app, ListArgs& list, ShowArgs& show, Commands& commands) {
+  CLI::App* sub = app.add_subcommand("list", "Grants that wait or are active");
+  sub->add_flag("-a,--all", list.all, "Ended, denied, revoked and void ones too");
+  sub->add_flag("-m,--mine", list.mine, "Only those you asked for");
+  sub->add_option("-s,--state", list.state, "pending, active, ended, denied, revoked or void")->type_name("STATE");
+  commands.emplace_back(sub, [&list](Context& c) { return cmd_list(c, list); });
+
+  CLI::App* one = app.add_subcommand("show", "Everything about one grant");
+  CLI::App* why = app.add_subcommand("explain", "Why a grant admits or not, rule by rule");
+  for (CLI::App* s : {one, why}) {
+    s->add_option("grant", show.grant, "A grant's id (or its beginning), a grant file, or -")
+        ->required()
+        ->type_name("ID|FILE|-");
+  }
+  why->add_option("--host", show.host, "As that host sees it (labels from hosts.toml)")->type_name("NAME");
+  commands.emplace_back(one, [&show](Context& c) { return cmd_show(c, show); });
+  commands.emplace_back(why, [&show](Context& c) { return cmd_explain(c, show); });
+}
+
+void add_policy(CLI::App& app, PolicyInitArgs& init, PolicyFileArgs& file, Commands& commands) {
+  CLI::App* policy = app.add_subcommand("policy", "Write, check, sign and show the policy");
+  policy->require_subcommand(1)->fallthrough();
+  CLI::App* first =
+      policy->add_subcommand("init", "Write a first policy, hosts.toml and trust.toml into the directory");
+  first->add_option("--fleet", init.fleet, "The fleet's name, such as acme-prod")->type_name("NAME");
+  repeatable(first, "--person", init.people, "A person and their public key file; may be repeated")
+      ->type_name("NAME=KEYFILE");
+  repeatable(first, "--admin", init.admins, "Who signs policies (default: the people given); may be repeated")
+      ->type_name("NAME");
+  first->add_option("--threshold", init.threshold, "How many admins must sign")->type_name("N");
+  first->add_option("--presence", init.presence, "What security keys must prove: none, touch or verified")
+      ->type_name("WORD");
+  first->add_option("--runbook", init.runbook, "Name of a first runbook (login only)")->type_name("NAME");
+  first->add_option("--account", init.account, "The account it opens: self, or a shared one such as deploy")
+      ->type_name("NAME");
+  repeatable(first, "--target", init.targets, "Hosts that its rule covers, such as env=prod; may be repeated")
+      ->type_name("SEL");
+  CLI::App* check = policy->add_subcommand("check", "Look for mistakes");
+  check->add_option("--for", file.for_format, "Also say whether hosts that know format N understand it")
+      ->type_name("N");
+  check->add_option("--against", file.against, "List live grants of that directory which this policy would void")
+      ->type_name("DIR");
+  CLI::App* sign = policy->add_subcommand("sign", "Show what changed, then sign");
+  for (CLI::App* s : {check, sign}) {
+    s->add_option("file", file.file, "The policy (default: policy.toml in the directory)")->type_name("FILE");
+  }
+  CLI::App* show = policy->add_subcommand("show", "Who may do what, and who signed it");
+  for (CLI::App* s : {first, check, sign, show}) s->fallthrough();
+  commands.emplace_back(first, [&init](Context& c) { return cmd_policy_init(c, init); });
+  commands.emplace_back(check, [&file](Context& c) { return cmd_policy_check(c, file); });
+  commands.emplace_back(sign, [&file](Context& c) { return cmd_policy_sign(c, file); });
+  commands.emplace_back(show, [](Context& c) { return cmd_policy_show(c); });
+}
+
+void add_rest(CLI::App& app, std::vector<std::string>& words, Commands& commands) {
+  // For the list of commands in --help, and for options before `host`; else run_command_line hands the arguments on
+  // untouched.
+  CLI::App* host =
+      app.add_subcommand("host", "On a production host: status and clock of its agent (hallpass host --help)");
+  host->prefix_command();
+  commands.emplace_back(host, [host](Context&) { return run_host_tool(host->remaining()); });
+  CLI::App* version = app.add_subcommand("version", "Print the version");
+  commands.emplace_back(version, [](Context& c) { return cmd_version(c); });
+  CLI::App* complete = app.add_subcommand("complete", "")->group("");
+  complete->add_option("words", words, "");
+  commands.emplace_back(complete, [&words](Context& c) { return cmd_complete(c, words); });
+}
+
+int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  std::string where = "hallpass";
+  for (const CLI::App* sub = &app; sub != nullptr;) {
+    const auto chosen = sub->get_subcommands();
+    sub = chosen.empty() ? nullptr : chosen.front();
+    if (sub != nullptr) where += " " + sub->get_name();
+  }
+  std::string message = printable(error.what(), 500);
+  if (message.starts_with("The following arguments were not expected: ")) message = "unexpected: " + message.substr(43);
+  Output out(false, false);
+  return out.fail(Exit::usage, message + "; try " + where + " --help");
+}
+
+int run_parsed(const Typed& typed, const Commands& commands) {
+  const auto config = load_config(typed.global.config);
+  if (!config) return Output(false, typed.global.no_color).fail(Exit::usage, config.error().message);
+  Context context(typed.global, config.value());
+  for (const auto& [app, run] : commands) {
+    if (app->parsed()) return context.out().finish(run(context));
+  }
+  return static_cast<int>(Exit::usage);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "host") return run_host_tool({arguments.begin() + 1, arguments.end()});
+
+  Typed typed;
+  Commands commands;
+  CLI::App app("Temporary production access that ends by itself.", "hallpass");
+  app.footer(kFooter);
+  app.set_help_all_flag("--help-all", "Help for every command");
+  add_global(app, typed.global);
+  add_request(app, typed.request, commands);
+  add_decisions(app, typed.decision, commands);
+  add_revoke(app, typed.revoke, commands);
+  add_views(app, typed.list, typed.show, commands);
+  add_policy(app, typed.init, typed.policy, commands);
+  add_rest(app, typed.words, commands);
+  for (const auto& [sub, run] : commands) sub->fallthrough();
+  app.require_subcommand(1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {  // --help
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(app, error);
+  }
+  return run_parsed(typed, commands);
+}
+
+}  // namespace hallpass::cli
