@@ -34,38 +34,32 @@ static_assert(sizeof(LmdbMetaPage) == 152);
 constexpr std::uint32_t kLmdbMagic = 0xBEEFC0DE;
 constexpr std::uint64_t kLmdbNoPage = ~std::uint64_t{0};
 
-// An open snapshot whose header holds.
+// A snapshot's file and what its header says.
 struct File {
-  int fd = -1;
   std::uint64_t size = 0, page_size = 0, names_root = 0;  // names_root: the page of the tree that names the databases
-  File() = default;
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (fd >= 0) close(fd);
-  }
-  bool header_holds();
+  bool header_holds(int fd);
 };
 
-bool File::header_holds() {
-  std::uint64_t newest = 0;
-  for (int i = 0; i < 2; ++i) {
-    LmdbMetaPage page;
-    if (pread(fd, &page, sizeof page, static_cast<off_t>(page_size) * i) != static_cast<ssize_t>(sizeof page))
-      return false;
+bool File::header_holds(int fd) {
+  // Both meta pages in one read where pages have 4096 bytes, as everywhere but on a few ARM machines.
+  alignas(LmdbMetaPage) char bytes[4096 + sizeof(LmdbMetaPage)];
+  if (pread(fd, bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes)) return false;
+  LmdbMetaPage pages[2];
+  memcpy(&pages[0], bytes, sizeof pages[0]);
+  memcpy(&pages[1], bytes + 4096, sizeof pages[1]);
+  page_size = pages[0].trees[0].page_size;
+  if (page_size < 4096 || page_size > 65536 || (page_size & (page_size - 1)) != 0 || size % page_size != 0)
+    return false;
+  if (page_size != 4096 && pread(fd, &pages[1], sizeof pages[1], static_cast<off_t>(page_size)) < 0) return false;
+  for (const auto& page : pages) {
     if (page.magic != kLmdbMagic || page.version != 1 || page.flags != 8 /* P_META */) return false;
-    if (i == 0) page_size = page.trees[0].page_size;
-    if (page_size < 512 || page_size > 65536 || (page_size & (page_size - 1)) != 0) return false;
-    if (page.trees[0].page_size != page_size || size % page_size != 0) return false;
-    if (page.last_page >= size / page_size || page.map_size > std::uint64_t{1} << 40) return false;
+    if (page.trees[0].page_size != page_size || page.last_page >= size / page_size) return false;
+    if (page.map_size > std::uint64_t{1} << 40) return false;
     for (const auto& tree : page.trees) {
       if (tree.root != kLmdbNoPage && (tree.root < 2 || tree.root > page.last_page || tree.depth > 31)) return false;
     }
-    if (i == 0 || page.transaction > newest) {
-      newest = page.transaction;
-      names_root = page.trees[1].root;
-    }
   }
+  names_root = pages[pages[1].transaction > pages[0].transaction ? 1 : 0].trees[1].root;
   return true;
 }
 
@@ -92,24 +86,24 @@ Result<std::string> read_machine_id(const std::string& path) {
   return std::string(id, 32);
 }
 
-Status open_file(const SnapshotReader::Where& where, File& file) {
-  if (access(where.withdrawn.c_str(), F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
-    return Error{Errc::untrusted, "the store of admissions has been withdrawn by the agent"};
-  }
-  file.fd = ::open(where.snapshot.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  if (file.fd < 0 && errno == ENOENT) return Error{Errc::not_found, "the store of admissions is missing"};
-  if (file.fd < 0 && errno == ELOOP) return Error{Errc::untrusted, "the store of admissions is a symbolic link"};
-  if (file.fd < 0) return Error{Errc::unavailable, "the store of admissions cannot be opened"};
-  struct stat st {};
-  if (fstat(file.fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-    return Error{Errc::untrusted, "the store of admissions is not a regular file"};
-  }
+Status regular_and_owned(const struct stat& st, const SnapshotReader::Where& where) {
+  if (!S_ISREG(st.st_mode)) return Error{Errc::untrusted, "the store of admissions is not a regular file"};
   if (st.st_uid != where.owner || (st.st_mode & 022) != 0 ||
       st.st_nlink > 1) {  // no link: replaced since it was opened
     return Error{Errc::untrusted, "the store of admissions has the wrong owner, mode or links"};
   }
-  file.size = static_cast<std::uint64_t>(st.st_size);
-  return file.header_holds() ? Status(Unit{}) : Status(damaged("header"));
+  return Unit{};
+}
+
+// Before LMDB opens it by name, waiting on a FIFO and following a link.
+Status may_be_opened(const SnapshotReader::Where& where) {
+  if (access(where.withdrawn.c_str(), F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
+    return Error{Errc::untrusted, "the store of admissions has been withdrawn by the agent"};
+  }
+  struct stat st {};
+  if (lstat(where.snapshot.c_str(), &st) == 0) return regular_and_owned(st, where);
+  if (errno == ENOENT) return Error{Errc::not_found, "the store of admissions is missing"};
+  return Error{Errc::unavailable, "the store of admissions cannot be looked at"};
 }
 
 }  // namespace
@@ -120,7 +114,6 @@ struct SnapshotReader::Impl {
 
   MDB_env* env = nullptr;
   MDB_txn* txn = nullptr;
-  MDB_dbi dbi[kDatabases] = {};
   std::string_view map;  // the file's bytes: what LMDB hands out must lie in them
   SnapshotMeta meta;
 
@@ -132,7 +125,8 @@ struct SnapshotReader::Impl {
     if (env != nullptr) mdb_env_close(env);
   }
 
-  Status open(const File& file);
+  Status open(const Where& where);
+  bool handle(Database db, MDB_dbi* dbi) const { return mdb_dbi_open(txn, kNames[db], 0, dbi) == 0; }
   Status read_meta(const std::string& machine_id);
   bool inside(const MDB_val& v) const {
     const auto* begin = static_cast<const char*>(v.mv_data);
@@ -162,19 +156,25 @@ struct SnapshotReader::Impl {
   int get(Database db, const std::string& key, Found found) const;
 };
 
-Status SnapshotReader::Impl::open(const File& file) {
+Status SnapshotReader::Impl::open(const Where& where) {
+  if (auto may = may_be_opened(where); !may) return may;
   if (mdb_env_create(&env) != 0 || mdb_env_set_maxdbs(env, kDatabases) != 0)
     return Error{Errc::unavailable, "out of memory"};
-  // By descriptor: the file that was checked is the file that is read. NOLOCK suits a file that nobody ever writes
-  // again, and lets two modules of one process open it (a second locked open would drop the first one's lock).
-  const std::string path = "/proc/self/fd/" + std::to_string(file.fd);
-  if (mdb_env_open(env, path.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS, 0) != 0 ||
-      mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) != 0) {
+  // NOLOCK suits a file that nobody ever writes again, and lets two modules of one process open it (a second locked
+  // open would drop the first one's lock). LMDB maps it but looks no further than the header until a transaction
+  // begins.
+  const unsigned flags = MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS;
+  struct stat st {};
+  int fd = -1;
+  if (mdb_env_open(env, where.snapshot.c_str(), flags, 0) != 0 || mdb_env_get_fd(env, &fd) != 0 ||
+      fstat(fd, &st) != 0) {
     return damaged("environment");
   }
-  for (int i = 0; i < kDatabases; ++i) {
-    if (mdb_dbi_open(txn, kNames[i], 0, &dbi[i]) != 0) return damaged(kNames[i]);
-  }
+  if (auto owned = regular_and_owned(st, where); !owned) return owned;  // it may have been replaced meanwhile
+  File file;
+  file.size = static_cast<std::uint64_t>(st.st_size);
+  if (!file.header_holds(fd)) return damaged("header");
+  if (mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) != 0) return damaged("transaction");
   // LMDB does not tell where its map begins. An entry of the tree of names does: its one page is the one that the
   // header gives.
   MDB_dbi names = 0;
@@ -189,7 +189,8 @@ Status SnapshotReader::Impl::open(const File& file) {
 template <class T, class Found>
 int SnapshotReader::Impl::get(Database db, const std::string& key, Found found) const {
   MDB_val k{key.size(), const_cast<char*>(key.data())}, value{};
-  const int rc = mdb_get(txn, dbi[db], &k, &value);
+  MDB_dbi dbi = 0;
+  const int rc = handle(db, &dbi) ? mdb_get(txn, dbi, &k, &value) : MDB_CORRUPTED;
   if (rc == MDB_NOTFOUND) return 0;
   std::vector<std::uint64_t> buffer;
   const T* record = rc == 0 ? verified<T>(db, key, value, buffer) : nullptr;
@@ -202,7 +203,8 @@ template <class T, class Each>
 int SnapshotReader::Impl::scan(Database db, std::string_view account, Each each) const {
   const std::string prefix = std::string(account) + '\0';
   MDB_cursor* cursor = nullptr;
-  if (mdb_cursor_open(txn, dbi[db], &cursor) != 0) return 1;
+  MDB_dbi dbi = 0;
+  if (!handle(db, &dbi) || mdb_cursor_open(txn, dbi, &cursor) != 0) return 1;
   const std::unique_ptr<MDB_cursor, void (*)(MDB_cursor*)> owner(cursor, mdb_cursor_close);
   MDB_val k{prefix.size(), const_cast<char*>(prefix.data())}, value{};
   std::vector<std::uint64_t> buffer;
@@ -258,10 +260,8 @@ const SnapshotMeta& SnapshotReader::meta() const {
 }
 
 Result<SnapshotReader> SnapshotReader::open(const Where& where) {
-  File file;
   auto impl = std::make_unique<Impl>();
-  if (const auto opened = open_file(where, file); !opened) return opened.error();
-  if (const auto mapped = impl->open(file); !mapped) return mapped.error();
+  if (const auto opened = impl->open(where); !opened) return opened.error();
   if (const auto read = impl->read_meta(where.machine_id_file); !read) return read.error();
   return SnapshotReader(std::move(impl));
 }

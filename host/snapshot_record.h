@@ -14,18 +14,11 @@ namespace hallpass {
 inline constexpr int kSnapshotFormat = 1;
 inline constexpr std::size_t kMaxRecordBytes = 1024 * 1024;
 
-// Lengths go in before the bytes, so that no byte can move from one part to the next unseen.
+// Each part's hash is the next one's seed, so no byte can move from one part to the next unseen.
 inline std::uint64_t record_checksum(std::string_view database, std::string_view key, const void* value,
                                      std::size_t size) {
-  const std::uint64_t lengths[] = {database.size(), key.size(), size};
-  XXH3_state_t state;
-  XXH3_INITSTATE(&state);
-  XXH3_64bits_reset(&state);
-  XXH3_64bits_update(&state, lengths, sizeof lengths);
-  XXH3_64bits_update(&state, database.data(), database.size());
-  XXH3_64bits_update(&state, key.data(), key.size());
-  XXH3_64bits_update(&state, value, size);
-  return XXH3_64bits_digest(&state);
+  const auto named = XXH3_64bits_withSeed(database.data(), database.size(), 0);
+  return XXH3_64bits_withSeed(value, size, XXH3_64bits_withSeed(key.data(), key.size(), named));
 }
 
 }  // namespace hallpass

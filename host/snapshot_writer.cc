@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <numeric>
+#include <system_error>
 
 #include "host/snapshot_generated.h"
 #include "host/snapshot_record.h"
@@ -41,21 +41,15 @@ Error failed(const std::string& what, int error) {
   return {Errc::unavailable, what + ": " + std::generic_category().message(error)};
 }
 
-std::string record_key(std::string_view account, std::string_view rest) {
-  std::string key(account);
-  key += '\0';
-  key += rest;
-  return key;
+// What follows account and zero byte in a record's key.
+std::string_view rest_of(const Admission& a) {
+  return {reinterpret_cast<const char*>(a.grant.bytes.data()), a.grant.bytes.size()};
 }
-
-std::string key_of(const Admission& a) {
-  return record_key(a.account, {reinterpret_cast<const char*>(a.grant.bytes.data()), a.grant.bytes.size()});
+std::string_view rest_of(const AccountKey& k) {
+  return k.fingerprint;
 }
-std::string key_of(const AccountKey& k) {
-  return record_key(k.account, k.fingerprint);
-}
-std::string key_of(const Waiting& w) {
-  return record_key(w.account, w.subject);
+std::string_view rest_of(const Waiting& w) {
+  return w.subject;
 }
 
 Offset<fb::Command> encode(FlatBufferBuilder& b, const Command& c) {
@@ -97,6 +91,9 @@ void encode(FlatBufferBuilder& b, const SnapshotMeta& m) {
                           m.strict_clock));
 }
 
+enum Database { kAdmissions, kKeys, kWaiting, kMeta, kDatabases };
+constexpr const char* kNames[kDatabases] = {"admissions", "keys", "waiting", "meta"};
+
 // One writing transaction over an LMDB file that lives in a memory file.
 class Image {
  public:
@@ -118,26 +115,18 @@ class Image {
     return rc == 0 ? mdb_txn_begin(env_, nullptr, 0, &txn_) : rc;
   }
 
-  // Records in the order of their keys, so that every page is filled and none is written twice.
-  template <class T>
-  int add(const char* database, const std::vector<T>& records, std::string& culprit) {
-    MDB_dbi dbi = 0;
-    if (const int rc = mdb_dbi_open(txn_, database, MDB_CREATE, &dbi); rc != 0) return rc;
-    std::vector<std::uint32_t> order(records.size());
-    std::iota(order.begin(), order.end(), 0U);
-    std::sort(order.begin(), order.end(), [&](auto a, auto b) { return key_of(records[a]) < key_of(records[b]); });
-    for (const auto i : order) {
-      if (const int rc = put(dbi, database, key_of(records[i]), records[i]); rc != 0) {
-        culprit = std::string(database) + " of " + records[i].account;
-        return rc;
-      }
-    }
-    return 0;
+  // The databases, and the one record of `meta`: first, so that they share the pages next to the header, which every
+  // reader touches.
+  int begin(const SnapshotMeta& meta) {
+    int rc = 0;
+    for (int i = 0; i < kDatabases && rc == 0; ++i) rc = mdb_dbi_open(txn_, kNames[i], MDB_CREATE, &dbi_[i]);
+    return rc == 0 ? put(kMeta, "meta", meta) : rc;
   }
-  int add_meta(const SnapshotMeta& meta) {
-    MDB_dbi dbi = 0;
-    const int rc = mdb_dbi_open(txn_, "meta", MDB_CREATE, &dbi);
-    return rc != 0 ? rc : put(dbi, "meta", "meta", meta);
+  // In the order of keys within each database: every page is filled and none is written twice.
+  template <class T>
+  int add(Database db, const T& record) {
+    key_.assign(record.account).append(1, '\0').append(rest_of(record));
+    return put(db, key_, record);
   }
 
   // Commits; *used: how much of the file is.
@@ -153,13 +142,14 @@ class Image {
 
  private:
   template <class T>
-  int put(MDB_dbi dbi, const char* database, std::string_view key, const T& record) {
+  int put(Database db, std::string_view key, const T& record) {
     builder_.Clear();
     encode(builder_, record);
-    const std::uint64_t sum = htole64(record_checksum(database, key, builder_.GetBufferPointer(), builder_.GetSize()));
+    const std::uint64_t sum =
+        htole64(record_checksum(kNames[db], key, builder_.GetBufferPointer(), builder_.GetSize()));
     MDB_val k{key.size(), const_cast<char*>(key.data())}, value{sizeof sum + builder_.GetSize(), nullptr};
     if (value.mv_size > kMaxRecordBytes) return MDB_BAD_VALSIZE;
-    if (const int rc = mdb_put(txn_, dbi, &k, &value, MDB_RESERVE | MDB_APPEND); rc != 0) return rc;
+    if (const int rc = mdb_put(txn_, dbi_[db], &k, &value, MDB_RESERVE | MDB_APPEND); rc != 0) return rc;
     memcpy(value.mv_data, &sum, sizeof sum);
     memcpy(static_cast<char*>(value.mv_data) + sizeof sum, builder_.GetBufferPointer(), builder_.GetSize());
     return 0;
@@ -167,7 +157,9 @@ class Image {
 
   MDB_env* env_ = nullptr;
   MDB_txn* txn_ = nullptr;
+  MDB_dbi dbi_[kDatabases] = {};
   FlatBufferBuilder builder_;
+  std::string key_;
 };
 
 std::size_t estimate(const SnapshotContent& content) {
@@ -176,16 +168,49 @@ std::size_t estimate(const SnapshotContent& content) {
   return bytes + 1024 * (content.keys.size() + content.waiting.size());
 }
 
+struct Item {
+  Database db;
+  std::uint32_t index;
+};
+
+// Calls f with the record that an item stands for.
+template <class F>
+auto with_record(const SnapshotContent& c, const Item& item, F f) {
+  if (item.db == kAdmissions) return f(c.admissions[item.index]);
+  return item.db == kKeys ? f(c.keys[item.index]) : f(c.waiting[item.index]);
+}
+
+// Account by account: a login's key and its admissions come to lie side by side in the file, though in two trees.
+std::vector<Item> in_order(const SnapshotContent& c) {
+  std::vector<Item> items;
+  items.reserve(c.admissions.size() + c.keys.size() + c.waiting.size());
+  for (std::uint32_t i = 0; i < c.admissions.size(); ++i) items.push_back({kAdmissions, i});
+  for (std::uint32_t i = 0; i < c.keys.size(); ++i) items.push_back({kKeys, i});
+  for (std::uint32_t i = 0; i < c.waiting.size(); ++i) items.push_back({kWaiting, i});
+  const auto account = [&](const Item& i) {
+    return with_record(c, i, [](const auto& r) { return std::string_view(r.account); });
+  };
+  const auto rest = [&](const Item& i) { return with_record(c, i, [](const auto& r) { return rest_of(r); }); };
+  std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+    if (const int order = account(a).compare(account(b)); order != 0) return order < 0;
+    return a.db != b.db ? a.db < b.db : rest(a) < rest(b);
+  });
+  return items;
+}
+
 // One attempt at building into `fd`; MDB_MAP_FULL asks for another with more room.
 int build_into(int fd, std::size_t room, const SnapshotContent& content, std::string& culprit) {
   std::size_t used = 0;
   {
     Image image;
     int rc = image.open(fd, room);
-    if (rc == 0) rc = image.add("admissions", content.admissions, culprit);
-    if (rc == 0) rc = image.add("keys", content.keys, culprit);
-    if (rc == 0) rc = image.add("waiting", content.waiting, culprit);
-    if (rc == 0) rc = image.add_meta(content.meta);
+    if (rc == 0) rc = image.begin(content.meta);
+    for (const Item& item : in_order(content)) {
+      if (rc != 0) return rc;
+      rc = with_record(content, item, [&](const auto& record) { return image.add(item.db, record); });
+      if (rc != 0)
+        culprit = with_record(content, item, [&](const auto& r) { return kNames[item.db] + (" of " + r.account); });
+    }
     if (rc == 0) rc = image.finish(&used);
     if (rc != 0) return rc;
   }
