@@ -53,6 +53,12 @@ std::optional<Configuration> read_configuration(const Layout& layout, std::strin
   return Configuration{std::move(*host), std::move(*trust)};
 }
 
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n')) text.replace(at, 1, "; ");
+  return text;
+}
+
 // What a crash dump or a debugger of another user must not see, and files that are nobody else's.
 void harden() {
   umask(0077);
@@ -95,6 +101,7 @@ int run(const Options& options) {
   if (options.check_config) return configuration ? 0 : 1;
   SystemJournal journal(options.root.empty());
   if (!configuration) {
+    faults = one_line(faults);
     journal.event(Event::config_refused, "hallpass-agent cannot start: " + faults, {{"WHY", faults}});
     return 1;
   }
@@ -112,6 +119,7 @@ int run(const Options& options) {
     std::string wrong;
     std::optional<Configuration> next = read_configuration(layout, wrong);
     if (next) return make_agent(layout, std::move(*next), journal, store);
+    wrong = one_line(wrong);
     journal.event(Event::config_refused, "the new configuration is refused, the old one stays: " + wrong, {{"WHY", wrong}});
     return nullptr;
   };
