@@ -107,10 +107,8 @@ int wrong_tree() {
 }
 
 int wrong_letters() {
-  const char* const texts[] = {
-      "\xef\xbb\xbf"
-      "a = 1\n",
-      "\"\xc7\xb1\" = '\xc7\xb1' # \xc7\xb1\n", "a = \"\"\"\n\xc7\xb1\"\"\"\n"};
+  const char* const texts[] = {"\xef\xbb\xbfz = 1\n", "\"\xc7\xb1\" = '\xc7\xb1' # \xc7\xb1\n",
+                               "a = \"\"\"\n\xc7\xb1\"\"\"\n"};
   int wrong = 0;
   for (const char* text : texts) wrong += wrong_if(!found_in(text).empty(), text);
   return wrong;
