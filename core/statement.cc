@@ -37,8 +37,25 @@ std::string webauthn_origin(const Sshsig& sig) {
   return std::string(fields.text());
 }
 
+// Is `wire`, which parse_envelope took for `envelope`, what format_envelope would write? Most are, and encoding them
+// again costs more than all else here but the signature. Only what stands around the three strings is compared: where
+// that is at its place, each string has the length of its decoded form, so no escape hides in it, and strict base64 has
+// one spelling.
+bool is_canonical(std::string_view wire, const Envelope& envelope, std::string_view fingerprint) {
+  const auto encoded = [](const Bytes& bytes) { return (bytes.size() + 2) / 3 * 4; };
+  const std::string before = R"({"payload":")";
+  const std::string middle = R"(","payloadType":")" + envelope.payload_type + R"(","signatures":[{"keyid":")" +
+                             std::string(fingerprint) + R"(","sig":")";
+  const std::string_view after = R"("}]})";
+  const std::size_t middle_at = before.size() + encoded(envelope.payload);
+  const std::size_t after_at = middle_at + middle.size() + encoded(envelope.signatures.front().signature);
+  return wire.size() == after_at + after.size() && wire.substr(0, before.size()) == before &&
+         wire.substr(middle_at, middle.size()) == middle && wire.substr(after_at) == after;
+}
+
 // The envelope with the one spelling that we store: the keyid is a hint that its sender chose.
-std::string canonical_envelope(Envelope envelope, const PublicKey& key) {
+std::string canonical_envelope(std::string_view wire, Envelope envelope, const PublicKey& key) {
+  if (is_canonical(wire, envelope, key.fingerprint())) return std::string(wire);
   envelope.signatures.front().keyid = key.fingerprint();
   return format_envelope(envelope);
 }
@@ -139,7 +156,7 @@ Result<Statement> open_statement(std::string_view wire, std::string_view fleet, 
   const Digest digest = sha256(envelope->payload);
   return Statement(std::make_shared<const Statement::Parts>(
       Statement::Parts{*kind, std::move(*payload), digest, owner->key, owner->name, *presence,
-                       webauthn_origin(*signature), canonical_envelope(std::move(*envelope), owner->key)}));
+                       webauthn_origin(*signature), canonical_envelope(wire, std::move(*envelope), owner->key)}));
 }
 
 std::vector<std::string_view> grant_file_lines(std::string_view file) {

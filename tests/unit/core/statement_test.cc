@@ -337,6 +337,9 @@ int wrong_facts() {
   const std::string wire = testing::sign_payload(ring.alice, StatementKind::request, kRequest);
   const Statement s = open_statement(wire, "acme-prod", ring).value();
   const Statement again = open_statement(replaced(wire, ring.alice.fingerprint(), "other"), "acme-prod", ring).value();
+  const auto other_spelling = [&](std::string_view what, std::string_view with) {
+    return open_statement(replaced(wire, what, with), "acme-prod", ring).value().envelope();
+  };
   const auto presence = [&](unsigned char flags) {
     const std::string line = testing::sign_payload(ring.bob, StatementKind::decision, kDecision, flags);
     return open_statement(line, "acme-prod", ring).value().presence();
@@ -353,6 +356,8 @@ int wrong_facts() {
   wrong += wrong_if(s.presence() != Presence::none || !s.origin().empty(), "a plain key proves no presence");
   wrong += wrong_if(s.envelope() != wire, "the canonical envelope of a canonical envelope is itself");
   wrong += wrong_if(again.envelope() != wire || !(again == s) || again < s, "a hint changes nothing that is stored");
+  wrong += wrong_if(other_spelling("{\"payload\"", "{ \"payload\"") != wire, "white space is not kept");
+  wrong += wrong_if(other_spelling("ey", "\\u0065y") != wire, "nor are escapes");
   wrong += wrong_if(presence(testing::kTouched) != Presence::touch, "touch");
   wrong += wrong_if(presence(testing::kVerified) != Presence::verified, "verified");
   wrong += wrong_if(presence(0) != Presence::none, "no touch is no presence");
