@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kMaxPayloadTypeBytes = 128;
 constexpr std::size_t kMaxKeyidBytes = 128;
-constexpr std::size_t kMaxSignatureBytes = 16 * 1024;
+constexpr std::size_t kMaxSignatureBytes = std::size_t{16} * 1024;
 
 bool is_printable_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });

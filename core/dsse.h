@@ -11,10 +11,10 @@
 
 namespace hallpass {
 
-inline constexpr std::size_t kMaxPayloadBytes = 32 * 1024;
+inline constexpr std::size_t kMaxPayloadBytes = std::size_t{32} * 1024;
 inline constexpr std::size_t kMaxEnvelopeSignatures = 64;
-inline constexpr std::size_t kMaxEnvelopeBytes = 64 * 1024 + kMaxEnvelopeSignatures * 24 * 1024;
-inline constexpr std::size_t kMaxStatementEnvelopeBytes = 96 * 1024;  // one signature
+inline constexpr std::size_t kMaxEnvelopeBytes = std::size_t{64} * 1024 + kMaxEnvelopeSignatures * 24 * 1024;
+inline constexpr std::size_t kMaxStatementEnvelopeBytes = std::size_t{96} * 1024;  // one signature
 
 struct EnvelopeSignature {
   std::string keyid;  // a hint, never evidence

@@ -73,7 +73,7 @@ class JsonReader {
   const Json* nullable(std::string_view name);
   const Json* any(std::string_view name);
   bool has(std::string_view name) const;
-  void fail(std::string_view name, std::string why);  // keeps the first
+  void fail(std::string_view name, const std::string& why);  // keeps the first
   Status finish();
 
  private:

@@ -18,7 +18,7 @@ bool JsonReader::has(std::string_view name) const {
          std::any_of(object_->begin(), object_->end(), [&](const JsonMember& m) { return m.first == name; });
 }
 
-void JsonReader::fail(std::string_view name, std::string why) {
+void JsonReader::fail(std::string_view name, const std::string& why) {
   if (fault_.empty()) fault_ = what_ + ": the member \"" + std::string(name) + "\" " + why;
 }
 

@@ -13,7 +13,7 @@
 
 namespace hallpass {
 
-inline constexpr std::size_t kMaxSshsigBytes = 16 * 1024;
+inline constexpr std::size_t kMaxSshsigBytes = std::size_t{16} * 1024;
 
 // What the signer proved beyond holding the key. Plain keys prove `none`.
 enum class Presence { none, touch, verified };
