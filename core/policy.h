@@ -22,7 +22,7 @@
 
 namespace hallpass {
 
-inline constexpr std::size_t kMaxPolicyBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxPolicyBytes = std::size_t{1024} * 1024;
 inline constexpr int kPolicyFormat = 1;
 inline constexpr std::string_view kSelfAccount = "self";
 

@@ -15,7 +15,7 @@
 
 namespace hallpass {
 
-inline constexpr std::size_t kMaxTomlBytes = 4 * 1024 * 1024;
+inline constexpr std::size_t kMaxTomlBytes = std::size_t{4} * 1024 * 1024;
 
 // One finding in a file, for people: `policy.toml:12: error: max_duration "8d" is over 7 days; write "7d" or less`.
 struct Diagnostic {
