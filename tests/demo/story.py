@@ -110,7 +110,7 @@ class Story:
                                        files=self.homes(keys), binds={statements: STATEMENTS}))
         trust = "".join(f'{a} = ["{keys[a].bare}"]\n' for a in ("ana", "ben"))
         server_files = {
-            "/etc/hallpass/trust.toml": f'fleet = "acme-prod"\nthreshold = 2\n\n[admins]\n{trust}',
+            "/etc/hallpass/trust.toml": f'fleet = "acme-prod"\n\n[admins]\nthreshold = 2\n\n[admins.people]\n{trust}',
             "/etc/hallpass/host.toml":
                 f'name = "web-3"\nlabels = {{ env = "prod", role = "web" }}\ndirectories = ["{STATEMENTS}"]\n',
             "/etc/ssh/sshd_config.d/hallpass.conf": sshd_conf(tree), "/etc/pam.d/sshd": pam_sshd()}

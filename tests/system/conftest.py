@@ -51,6 +51,13 @@ def site(stage):
         yield s
 
 
+@pytest.fixture(autouse=True)
+def _no_grants_left(request):
+    yield
+    if "site" in request.fixturenames:
+        request.getfixturevalue("site").cease_all()
+
+
 @pytest.fixture
 def new_site(stage):
     """new_site(**options): a host of its own for one test, ready to be asked."""

@@ -158,7 +158,7 @@ class Fleet:
 
     def trust(self) -> str:
         listed = "".join(f"{a} = {json.dumps([k.line for k in self.keys[a]])}\n" for a in self.admins)
-        return f'fleet = "{self.name}"\nthreshold = {self.threshold}\n\n[admins]\n{listed}'
+        return f'fleet = "{self.name}"\n\n[admins]\nthreshold = {self.threshold}\n\n[admins.people]\n{listed}'
 
     # --- statements
     def _runbook_digest(self, runbook) -> str:

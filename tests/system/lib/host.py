@@ -252,7 +252,10 @@ class Host:
     # --- from outside, over the host's network
     def ssh_argv(self, user, key, *args, options=(), program="ssh"):
         target = [f"{user}@127.0.0.1"] if user and program == "ssh" else []
-        argv = ["nsenter", "-t", str(self.leader), "-n", program, "-F", "/dev/null", "-o", f"UserKnownHostsFile={self.dir}/known_hosts",
+        argv = ["nsenter", "-t", str(self.leader), "-n", program, "-F", "/dev/null"]
+        for option in options:   # the first value that ssh sees counts
+            argv += ["-o", option]
+        argv += ["-o", f"UserKnownHostsFile={self.dir}/known_hosts",
                 "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "ConnectTimeout=10",
                 "-o", "LogLevel=INFO"]
         keys = [key] if isinstance(key, (str, os.PathLike)) else (key or [])
@@ -260,8 +263,6 @@ class Host:
             argv += ["-o", "BatchMode=yes", "-o", "PreferredAuthentications=publickey"]
         for k in keys:
             argv += ["-i", str(k)]
-        for option in options:
-            argv += ["-o", option]
         return argv + target + [str(a) for a in args]
 
     def ssh(self, user, key, *args, options=(), stdin=None, timeout=60) -> Result:
@@ -285,8 +286,9 @@ class Host:
         return [json.loads(line) for line in result.out.splitlines() if line.startswith("{")]
 
     def cursor(self) -> str:
-        out = self.run("journalctl", "-n0", "--show-cursor", "-q", "--no-pager").out
-        return out.rpartition("-- cursor: ")[2].strip()
+        """The newest entry there is: journal(after=...) gives what comes later."""
+        self.run("journalctl", "--sync")
+        return json.loads(self.run("journalctl", "-n1", "-o", "json", "-q", "--no-pager", check=True).out)["__CURSOR"]
 
     def await_journal(self, *matches, after=None, within=10, where=None, **fields):
         wanted = " ".join([*matches, *[f"{k}={v}" for k, v in fields.items()]])

@@ -39,6 +39,8 @@ class Site:
                  before_boot=(), policy=True, enforce=True):
         self.fleet = fleet or Fleet()
         self._own_fleet = fleet is None
+        self.keep = set()       # ids of grants for a whole module
+        self.granted = []       # by grant(), and not revoked by cease()
         accounts = {u: [] for u in [*users, *shared]}
         accounts["rescue"] = ["hallpass-exempt"]
         self.rescue = keygen(self.fleet.dir / f"rescue-{time.monotonic_ns()}")
@@ -91,8 +93,9 @@ class Site:
         request = self.fleet.request(subject, runbook, key=key, **kw)
         approve = self.fleet.approve(request, by if by != subject else "carol", at=approval.get("decided_at", kw.get("at")))
         self.put(request, approve)
+        account = "deploy" if runbook == "deploy" else self.fleet.accounts.get(subject, subject)
+        self.granted.append((request, account))
         if wait:
-            account = "deploy" if runbook == "deploy" else self.fleet.accounts.get(subject, subject)
             self.await_admitted(account, self.fleet.key(subject))
         return request
 
@@ -100,6 +103,15 @@ class Site:
         """Revokes, so that the next test starts without."""
         for r in requests:
             self.put(self.fleet.revoke(by=by, request=r))
+            self.granted = [g for g in self.granted if g[0] is not r]
+
+    def cease_all(self):
+        """What a test left, also a failed one, must not help the next."""
+        left = [g for g in self.granted if g[0].id not in self.keep]
+        self.cease(*[g[0] for g in left])
+        kept = {(g[0].members["subject"], g[1]) for g in self.granted}
+        for subject, account in {(g[0].members["subject"], g[1]) for g in left} - kept:
+            self.await_refused(account, self.fleet.key(subject))
 
     # --- what the host thinks
     def key_line(self, account, key) -> str:
