@@ -95,8 +95,8 @@ Status Agent::load() {
   for (const Digest& group : ledger_->groups()) {
     if (docket_.find(group) == nullptr && !ledger_->terminal(group)) open.push_back(group);
   }
-  believe_snapshot_if_current();
   judge_again(open, true);
+  believe_snapshot_if_current();
   ledger_sound();
   return Unit{};
 }
@@ -108,9 +108,11 @@ void Agent::believe_snapshot_if_current() {
   where.snapshot = layout_.snapshot();
   where.withdrawn = layout_.withdrawn();
   where.machine_id_file = layout_.machine_id();
+  where.owner = geteuid();
   const Result<SnapshotReader> standing = SnapshotReader::open(where);
   if (standing && standing->meta().generation == state_.generation && standing->meta().host == config_.host.name) {
-    publisher_.believe_standing();
+    fill_content();
+    publisher_.believe_standing(docket_.content());
   }
 }
 
@@ -284,6 +286,7 @@ Status Agent::reset_ledger() {
   SnapshotReader::Where where;
   where.snapshot = layout_.snapshot();
   where.machine_id_file = layout_.machine_id();
+  where.owner = geteuid();
   const Result<SnapshotReader> standing = SnapshotReader::open(where);
   const std::int64_t seen = standing ? standing->meta().policy_version : 0;
   const Result<std::string> aside = set_ledger_aside(layout_.ledger(), clock_->now());

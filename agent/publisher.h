@@ -43,8 +43,8 @@ class Publisher {
  public:
   Publisher(SnapshotStore& store, Journal& journal) : store_(store), journal_(journal) {}
 
-  // The snapshot that an earlier process left says what the ledger says: if nothing can be written, it may stay.
-  void believe_standing() { published_ = true; }
+  // The snapshot that an earlier process left admits nobody whom `content` does not: if nothing can be written, it may stay.
+  void believe_standing(const SnapshotContent& content);
   // True when `content` says something else than what stands.
   bool differs(const SnapshotContent& content) const;
   // Makes `content` what stands. On an error the old snapshot stands, or none if it would admit what this one does not.

@@ -79,7 +79,8 @@ def test_full_disk(agent, fleet, disk):
     ballast.unlink()
     agent.until(lambda: agent.admitted() == {new.id}, 70, "recovers by itself")
     agent.until(lambda: agent.events("storage_recovered"), 70, "and says so")
-    assert agent.status()["storage"] == "ok" and not agent.withdrawn()
+    agent.until(lambda: agent.status()["storage"] == "ok", 5, "and the status says so")
+    assert not agent.withdrawn()
 
 
 def test_full_disk_across_a_restart(agent, fleet, disk):
