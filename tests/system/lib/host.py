@@ -278,12 +278,13 @@ class Host:
         """Entries as dicts, oldest first: journal("_COMM=sshd"), journal(HALLPASS_EVENT="login_admitted")."""
         argv = ["journalctl", "-o", "json", "--all", "--no-pager", "-q"]
         if after:
-            argv.append(f"--after-cursor={after}")
+            argv.append(f"--cursor={after}")   # --after-cursor drops a match when the cursor's own entry matches nothing
         if unit:
             argv += ["-u", unit]
         argv += [*matches, *[f"{k}={v}" for k, v in fields.items()]]
         result = self.run(*argv, check=False)
-        return [json.loads(line) for line in result.out.splitlines() if line.startswith("{")]
+        entries = [json.loads(line) for line in result.out.splitlines() if line.startswith("{")]
+        return [e for e in entries if e["__CURSOR"] != after]
 
     def cursor(self) -> str:
         """The newest entry there is: journal(after=...) gives what comes later."""
