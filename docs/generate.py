@@ -67,12 +67,12 @@ def journal_events():
         lines.append(f"| [`{name}`](#{name}) | {PRIORITIES[priority]} | `{message_id}` | {cell(subject)} |")
     for name, message_id, priority, subject, body in events:
         lines += ["", f"### {name}", "", f"**{subject}** ({PRIORITIES[priority]}, `MESSAGE_ID={message_id}`)", ""]
-        lines.append(re.sub(r"@([A-Z0-9_]+)@", r"`\1`", body).strip())
+        lines.append(re.sub(r"@([A-Z0-9_]+)@", r"\1", body).strip())
     return "\n".join(lines) + "\n"
 
 
 def cell(text):
-    return re.sub(r"@([A-Z0-9_]+)@", r"`\1`", text).replace("|", "\\|")
+    return re.sub(r"@([A-Z0-9_]+)@", r"\1", text).replace("|", "\\|")
 
 
 def code(text):
