@@ -66,7 +66,7 @@ def journal_events():
     for name, message_id, priority, subject, _ in events:
         lines.append(f"| [`{name}`](#{name}) | {PRIORITIES[priority]} | `{message_id}` | {cell(subject)} |")
     for name, message_id, priority, subject, body in events:
-        lines += ["", f"### {name}", "", f"**{subject}** ({PRIORITIES[priority]}, `MESSAGE_ID={message_id}`)", ""]
+        lines += ["", f"### {name}", "", f"**{cell(subject)}** ({PRIORITIES[priority]}, `MESSAGE_ID={message_id}`)", ""]
         lines.append(re.sub(r"@([A-Z0-9_]+)@", r"\1", body).strip())
     return "\n".join(lines) + "\n"
 
