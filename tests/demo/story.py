@@ -92,11 +92,11 @@ class Story:
     # --- acting
     def on_laptop(self, person, command, answer=None) -> Result:
         self.type(f"{person}@laptop$", command)
-        return self.show(self.laptop.sh(command, user=person, env={"TERM": "dumb"}, stdin=answer))
+        return self.show(self.laptop.sh(f"{{ {command}; }} 2>&1", user=person, env={"TERM": "dumb"}, stdin=answer))
 
     def on_server(self, command) -> Result:
         self.type("root@web-3#", command)
-        return self.show(self.server.sh(command))
+        return self.show(self.server.sh(f"{{ {command}; }} 2>&1"))
 
     def boot(self, stack):
         self.share = pathlib.Path(stack.enter(tempfile.TemporaryDirectory(prefix="hallpass-demo-")))
@@ -125,7 +125,7 @@ class Story:
         self.laptop.write("/etc/ssh/ssh_known_hosts", f"web-3,10.99.0.2 {host_key}\n")
         people = "".join(f'[people.{p}]\nkeys = ["{k.line}"]\n\n' for p, k in keys.items())
         self.laptop.write(f"{STATEMENTS}/policy.toml", POLICY.format(people=people, valid_until=utc(time.time() + 400 * 86400)), 0o664)
-        self.laptop.write(f"{STATEMENTS}/hosts.toml", '[hosts.web-3]\nlabels = { env = "prod", role = "web" }\n', 0o664)
+        self.laptop.write(f"{STATEMENTS}/hosts.toml", '[hosts.web-3]\nenv = "prod"\nrole = "web"\n', 0o664)
         self.laptop.sh(f"chgrp team {STATEMENTS}/*; chown ana {STATEMENTS}/*", check=True)
 
     @staticmethod

@@ -47,6 +47,8 @@ class Site:
         pre = {"/etc/hallpass/host.toml": f'name = "{hostname}"\nlabels = {labels}\ndirectories = ["{INBOX}"]\n{host_toml}',
                "/etc/hallpass/trust.toml": self.fleet.trust(), f"{INBOX}/.keep": "",
                EXEMPT_KEYS: self.rescue.line + "\n"}
+        # A test host gets its boot id from systemd-nspawn, which mounts it over /proc/sys; a unit with a /proc of its own would see another.
+        pre["/etc/systemd/system/hallpass-agent.service.d/test.conf"] = "[Service]\nProtectProc=default\nProtectKernelTunables=no\n"
         if enforce:
             pre["/etc/ssh/sshd_config.d/hallpass.conf"] = sshd_conf(stage, options, sshd)
             pre["/etc/pam.d/sshd"] = pam or pam_sshd(options.replace("--", ""))
