@@ -59,9 +59,9 @@ std::string format_time(UnixTime t) {
   const std::chrono::year_month_day date{day};
   const long long in_day = (t - day).count();
   char text[48];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02lld:%02lld:%02lldZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), in_day / 3600, in_day / 60 % 60,
-                in_day % 60);
+  (void)std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02lld:%02lld:%02lldZ", static_cast<int>(date.year()),
+                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), in_day / 3600,
+                      in_day / 60 % 60, in_day % 60);
   return text;
 }
 

@@ -267,8 +267,8 @@ std::string random_hours(std::mt19937& random) {
   char text[64];
   const unsigned begin = below(random, 1440);
   const unsigned end = 1 + below(random, 1440);
-  std::snprintf(text, sizeof text, "%s %02u:%02u-%02u:%02u %s", kDays[below(random, 11)], begin / 60, begin % 60,
-                end / 60, end % 60, kZones[below(random, 4)]);
+  (void)std::snprintf(text, sizeof text, "%s %02u:%02u-%02u:%02u %s", kDays[below(random, 11)], begin / 60, begin % 60,
+                      end / 60, end % 60, kZones[below(random, 4)]);
   return text;
 }
 
