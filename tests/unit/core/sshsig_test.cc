@@ -2,6 +2,8 @@
 // be.
 #include "core/sshsig.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 
 #include "core/json.h"
@@ -306,6 +308,37 @@ void test_parsed(void**) {
   assert_int_equal(wrong_parsed(), 0);
 }
 
+// A security key's own secret signing as a plain key would: the arithmetic is right, but nothing vouches for a touch.
+int plain_by_security_key() {
+  EVP_PKEY* secret = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+  Bytes raw(32), blob, value(64), hash(64), data, field;
+  std::size_t length = raw.size();
+  EVP_PKEY_get_raw_public_key(secret, raw.data(), &length);
+  hallpass::wire_put_string(blob, "sk-ssh-ed25519@openssh.com");
+  hallpass::wire_put_string(blob, raw);
+  hallpass::wire_put_string(blob, "ssh:");
+  EVP_Digest("m", 1, hash.data(), nullptr, EVP_sha512(), nullptr);
+  hallpass::wire_put_raw(data, as_bytes("SSHSIG"));
+  for (const std::string_view text : {kNamespace, std::string_view(), std::string_view("sha512")}) {
+    hallpass::wire_put_string(data, text);
+  }
+  hallpass::wire_put_string(data, hash);
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  length = value.size();
+  EVP_DigestSignInit(context, nullptr, nullptr, nullptr, secret);
+  const bool made = EVP_DigestSign(context, value.data(), &length, data.data(), data.size()) == 1;
+  EVP_MD_CTX_free(context);
+  EVP_PKEY_free(secret);
+  hallpass::wire_put_string(field, value);
+  const PublicKey key = PublicKey::from_blob(blob).value();
+  const Sshsig plain{key, std::string(kNamespace), "sha512", "ssh-ed25519", field};
+  const Result<Presence> p = hallpass::verify_sshsig(plain, key, kNamespace, as_bytes("m"), kNoOrigins);
+  return wrong_if(!made || p || p.error().code != Errc::malformed, "plain signature by a security key");
+}
+void test_plain_by_security_key(void**) {
+  assert_int_equal(plain_by_security_key(), 0);
+}
+
 }  // namespace
 
 int main() {
@@ -313,7 +346,7 @@ int main() {
       cmocka_unit_test(test_good),           cmocka_unit_test(test_bad),
       cmocka_unit_test(test_columns),        cmocka_unit_test(test_damaged),
       cmocka_unit_test(test_other_messages), cmocka_unit_test(test_armor),
-      cmocka_unit_test(test_parsed),
+      cmocka_unit_test(test_parsed),         cmocka_unit_test(test_plain_by_security_key),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -104,6 +104,7 @@ struct Row {
   std::string application = "approve.example.org";
   std::string signed_application = "approve.example.org";
   std::string extensions = "";
+  bool extensions_signed = true;
 };
 
 Sshsig signature_of(const Row& row) {
@@ -112,7 +113,7 @@ Sshsig signature_of(const Row& row) {
   hallpass::wire_put_raw(data, hallpass::sha256(row.signed_application).bytes);
   data.push_back(row.flags);
   hallpass::wire_put_u32(data, 9);
-  hallpass::wire_put_raw(data, as_bytes(row.extensions));
+  if (row.extensions_signed) hallpass::wire_put_raw(data, as_bytes(row.extensions));
   hallpass::wire_put_raw(data, hallpass::sha256(client).bytes);
   Bytes value;
   hallpass::wire_put_string(value, sign_es256(data));
@@ -154,6 +155,16 @@ const Row kRows[] = {
      "approve.example.org",
      "approve.example.org",
      "\xa0"},
+    {"extensions that nobody signed",
+     kUsual,
+     0x05,
+     false,
+     {},
+     kOrigin,
+     "approve.example.org",
+     "approve.example.org",
+     "\xa0",
+     false},
     {"bad_type_create", R"({"type":"webauthn.create","challenge":"$C","origin":"$O","crossOrigin":false})", 5, false},
     {"bad_type_payment", R"({"type":"payment.get","challenge":"$C","origin":"$O","crossOrigin":false})", 5, false},
     {"no type", R"({"challenge":"$C","origin":"$O"})", 5, false},
