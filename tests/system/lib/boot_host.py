@@ -109,8 +109,9 @@ def accounts(config: dict) -> None:
     for group in config["groups"]:
         run(*chroot, "groupadd", "-f", group, stderr=subprocess.DEVNULL)
     for user, groups in config["users"].items():
+        # "*" is no password, but unlike "!" not a locked account, which sshd without PAM would refuse.
         extra = ["-G", ",".join(groups)] if groups else []
-        run(*chroot, "useradd", "-m", "-s", "/bin/bash", "-K", "MAIL_DIR=/nonexistent", *extra, user)
+        run(*chroot, "useradd", "-m", "-s", "/bin/bash", "-p", "*", "-K", "MAIL_DIR=/nonexistent", *extra, user)
 
 
 def install(config: dict) -> None:

@@ -84,7 +84,7 @@ class Statement:
         text = "".join(CROCKFORD[(bits >> (59 - 5 * i)) & 31] for i in range(12))
         self.id = f"{text[:4]}-{text[4:8]}-{text[8:]}"
         self.line = envelope(kind, self.payload, [key], **env)
-        self.file = f"{text}-{kind}-{digest.hexdigest()[:8]}.grant"
+        self.file = f"{self.id}-{kind}-{digest.hexdigest()[:8]}.grant"
 
 
 class Fleet:
