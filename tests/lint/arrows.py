@@ -26,7 +26,7 @@ MUST_NOT = {
     "core/edge": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/",
     "host": PARSERS + "|security/",
     "pam": PARSERS,
-    "agent": r"security/|CLI/|curl/",
+    "agent": r"security/|curl/",
     "cli": r"security/|systemd/|lmdb\.h|flatbuffers/",
 }
 OURS = {f.split("/")[0] for f in MAY_USE} | {"tests", "hub", "notify", "sudo_plugin"}
