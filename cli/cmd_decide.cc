@@ -23,6 +23,8 @@ std::vector<const Rule*> waiting_rules(const Grant& grant, const Policy& policy)
   std::vector<const Rule*> out;
   for (const Rule& rule : policy.rules) {
     const bool waits = std::any_of(grant.answers.begin(), grant.answers.end(), [&](const HostsJudged& a) {
+      // Where another rule admits already, an approval would neither lengthen nor reopen anything.
+      if (a.judgement.state != GrantState::pending) return false;
       return std::any_of(a.judgement.rules.begin(), a.judgement.rules.end(), [&](const RuleResult& r) {
         return r.rule == rule.number && r.state == GrantState::pending && r.step == Step::gates;
       });
@@ -43,11 +45,11 @@ bool approved_by(const Grant& grant, const std::string& name) {
   });
 }
 
-std::string who_can(const std::vector<const Rule*>& rules, const Grant& grant) {
+std::string who_can(const std::vector<const Rule*>& rules, const Grant& grant, const std::string& besides = {}) {
   std::set<std::string> all;
   for (const Rule* rule : rules) {
     for (const std::string& name : approvers_of(*rule, grant.request->subject)) {
-      if (!approved_by(grant, name)) all.insert(name);
+      if (name != besides && !approved_by(grant, name)) all.insert(name);
     }
   }
   return join_words({all.begin(), all.end()}, "or");
@@ -146,7 +148,7 @@ std::vector<std::string> effect_words(const Grant& grant, const std::vector<cons
     if (open > 0) {
       out.push_back(fmt::format("rule {}: {} still needed after yours ({})", rule->number,
                                 count_of(static_cast<std::size_t>(open), "more approval is", "more approvals are"),
-                                who_can({rule}, grant)));
+                                who_can({rule}, grant, d.by)));
       continue;
     }
     const Seconds lasts = std::min(d.duration.value_or(grant.request->duration), grant.request->duration);

@@ -191,7 +191,10 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (sub != nullptr) where += " " + sub->get_name();
   }
   std::string message = printable(error.what(), 500);
-  if (message.starts_with("The following arguments were not expected: ")) message = "unexpected: " + message.substr(43);
+  const std::size_t colon = message.find(" not expected: ");
+  if (message.starts_with("The following argument") && colon != std::string::npos) {
+    message = "unexpected: " + message.substr(colon + 15);
+  }
   Output out(false, false);
   return out.fail(Exit::usage, message + "; try " + where + " --help");
 }

@@ -1,0 +1,50 @@
+# bash completion for hallpass(1). Words from the policy come from the hidden command `hallpass complete`.
+_hallpass() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command='' sub='' i
+  local -a dir=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      --dir) dir=(--dir "${COMP_WORDS[i+1]}"); ((i++)) ;;
+      --config | --as | --key) ((i++)) ;;
+      -*) ;;
+      *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; elif [ -z "$sub" ]; then sub=${COMP_WORDS[i]}; fi ;;
+    esac
+  done
+  local words=''
+  case $prev in
+    --dir | --against) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --config | --key | -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --as | --subject) words=$(hallpass "${dir[@]}" complete people 2>/dev/null) ;;
+    -t | --target | --host) words=$(hallpass "${dir[@]}" complete hosts 2>/dev/null) ;;
+    -s | --state) words="active denied ended pending revoked void" ;;
+    -p | --param) words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null) ;;
+    *)
+      case $command in
+        "") words="request approve deny revoke list show explain policy host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
+        request)
+          if [ -z "$sub" ] && [[ $cur != -* ]]; then words=$(hallpass "${dir[@]}" complete runbooks 2>/dev/null)
+          else words="--target --reason --ticket --duration --param --not-before --respond-by --output --wait --timeout"; fi ;;
+        approve | deny | revoke | show | explain)
+          if [[ $cur == -* ]]; then
+            case $command in
+              approve) words="--duration --target --comment --output --yes" ;;
+              deny) words="--comment --output --yes" ;;
+              revoke) words="--subject --key --reason --output --yes" ;;
+              explain) words="--host --json" ;;
+              show) words="--json" ;;
+            esac
+          else words=$(hallpass "${dir[@]}" complete ids 2>/dev/null); fi ;;
+        list) words="--all --mine --state --json" ;;
+        policy)
+          case $sub in
+            "") words="init check sign show" ;;
+            init) words="--fleet --person --admin --threshold --presence --runbook --account --target" ;;
+            check) words="--for --against --json" ;;
+            sign) words="--yes --json" ;;
+          esac ;;
+        host) [ -n "$sub" ] || words="status" ;;
+      esac ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -o default -F _hallpass hallpass
