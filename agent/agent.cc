@@ -101,8 +101,8 @@ Status Agent::load() {
   return Unit{};
 }
 
-// The snapshot carries the number of the last change to the ledger that it reflects: if that is the last of all, nothing that must end
-// is missing in it.
+// The snapshot carries the number of the last change to the ledger that it reflects: if that is the last of all,
+// nothing that must end is missing in it.
 void Agent::believe_snapshot_if_current() {
   SnapshotReader::Where where;
   where.snapshot = layout_.snapshot();
@@ -116,15 +116,16 @@ void Agent::believe_snapshot_if_current() {
   }
 }
 
-// Fail closed without locking anyone out who is in: forgetting how grants ended could revive them, so nothing new is admitted until an
-// operator decides, while the snapshot that stands runs out by itself.
+// Fail closed without locking anyone out who is in: forgetting how grants ended could revive them, so nothing new is
+// admitted until an operator decides, while the snapshot that stands runs out by itself.
 void Agent::enter_damage(const std::string& why) {
   damage_ = why;
   damage_told_ = clock_->reading().boottime;
   ledger_.reset();
   journal_.event(Event::ledger_damaged,
-                 "the ledger is damaged (" + why + "): nothing new is admitted and no revocation is seen; look at the disk, then run "
-                 "`hallpass host ledger reset`",
+                 "the ledger is damaged (" + why +
+                     "): nothing new is admitted and no revocation is seen; look at the disk, then run "
+                     "`hallpass host ledger reset`",
                  {{"WHY", why}, {"FILE", layout_.ledger()}});
 }
 
@@ -135,7 +136,8 @@ bool Agent::ledger_sound() {
   return false;
 }
 
-// The generation counts the changes that take something away: a snapshot of the same generation admits nobody whom it should not.
+// The generation counts the changes that take something away: a snapshot of the same generation admits nobody whom it
+// should not.
 Status Agent::commit(LedgerChange& change, bool narrows) {
   LedgerState next = state_;
   next.clock = clock_->memory();
@@ -155,7 +157,8 @@ bool Agent::work(int milliseconds) {
   if (policies_dirty_) walk_policies();
   if (!damaged()) record_batch();
   if (!ledger_sound()) return false;
-  // While much is waiting, a second may pass between two snapshots that only add; what ends someone's access goes out at once.
+  // While much is waiting, a second may pass between two snapshots that only add; what ends someone's access goes out
+  // at once.
   const Seconds now = clock_->reading().boottime;
   if (!more) hold_ = false;
   const bool often = more && now <= published_at_ + Seconds{1};
@@ -201,7 +204,9 @@ void Agent::clock_set() {
 
 void Agent::tell_clock() {
   if (clock_->limited() && !limit_told_) {
-    journal_.event(Event::clock_limited, "the clock is further ahead than this host can vouch for: `hallpass host clock accept` if it is right");
+    journal_.event(
+        Event::clock_limited,
+        "the clock is further ahead than this host can vouch for: `hallpass host clock accept` if it is right");
   }
   limit_told_ = clock_->limited();
 }
@@ -216,8 +221,8 @@ void Agent::keep_floor() {
   [[maybe_unused]] const Status done = commit(change, false);  // the alarm has told
 }
 
-// What can never admit again needs no memory. Only by time that has certainly passed; a host whose clock is never vouched for waits four
-// times as long, and keeps denials and revocations.
+// What can never admit again needs no memory. Only by time that has certainly passed; a host whose clock is never
+// vouched for waits four times as long, and keeps denials and revocations.
 void Agent::forget_old() {
   const Seconds uptime = clock_->reading().boottime;
   if (uptime < forgot_at_ + kForgetEvery) return;
@@ -273,7 +278,8 @@ Status Agent::accept_clock() {
   clock_->tick(true);
   journal_.event(Event::clock_accepted, "an operator accepted the clock: " + format_time(clock_->reading().wall),
                  {{"WHY", format_time(clock_->reading().wall)}});
-  if (damaged()) return Error{Errc::unavailable, "the ledger is damaged: the clock is accepted until the agent restarts"};
+  if (damaged())
+    return Error{Errc::unavailable, "the ledger is damaged: the clock is accepted until the agent restarts"};
   LedgerChange change;
   Status done = commit(change, false);
   judge_again(docket_.live(), false);

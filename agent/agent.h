@@ -1,8 +1,8 @@
-// The agent without its event loop: everything it does when a file arrives, time passes or an operator asks. main.cc calls it from
-// sd-event, `--once` and the tests call it by hand.
+// The agent without its event loop: everything it does when a file arrives, time passes or an operator asks. main.cc
+// calls it from sd-event, `--once` and the tests call it by hand.
 //
-// The order that nothing may change: a statement is verified, judged, recorded in the ledger, and only then published. What a crash
-// leaves is repaired by start(), which judges and publishes from the ledger before it reads any directory.
+// The order that nothing may change: a statement is verified, judged, recorded in the ledger, and only then published.
+// What a crash leaves is repaired by start(), which judges and publishes from the ledger before it reads any directory.
 #pragma once
 
 #include <functional>
@@ -39,8 +39,9 @@ class Agent final : private InputSink {
  public:
   Agent(Layout layout, HostConfig config, Trust trust, AgentSeams seams);
 
-  // From the ledger to a published snapshot. Errors: mismatch (another agent runs, another fleet), malformed (machine id). A damaged
-  // ledger is no error: nothing new is admitted, the snapshot that stands stays until its own ends, and everyone is told.
+  // From the ledger to a published snapshot. Errors: mismatch (another agent runs, another fleet), malformed (machine
+  // id). A damaged ledger is no error: nothing new is admitted, the snapshot that stands stays until its own ends, and
+  // everyone is told.
   Status start();
 
   // Reads what is new, records, judges, publishes; for about `milliseconds`. True when there is more to do.
@@ -121,15 +122,16 @@ class Agent final : private InputSink {
   Docket docket_;
   Publisher publisher_;
   StorageAlarm alarm_;
-  LedgerState state_;                // as committed
+  LedgerState state_;  // as committed
   std::set<std::string> voided_;
-  std::vector<Statement> globals_;   // revocations of subjects and keys
-  std::vector<Statement> batch_;     // verified, not yet recorded
-  std::vector<std::string> unrecorded_;  // narrowing that could not be recorded: tried again though its file may be gone
+  std::vector<Statement> globals_;  // revocations of subjects and keys
+  std::vector<Statement> batch_;    // verified, not yet recorded
+  std::vector<std::string>
+      unrecorded_;  // narrowing that could not be recorded: tried again though its file may be gone
   bool policies_dirty_ = true;
-  bool read_again_ = false;          // something read was not kept
+  bool read_again_ = false;  // something read was not kept
   bool publish_again_ = false;
-  bool hold_ = false;                // publish nothing before the directories were read once
+  bool hold_ = false;  // publish nothing before the directories were read once
   std::string damage_;
   Seconds damage_told_{0}, forgot_at_{0}, published_at_{-1000};
   bool limit_told_ = false;

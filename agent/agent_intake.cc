@@ -13,7 +13,9 @@ constexpr std::size_t kMaxBatch = 512;
 constexpr std::size_t kMaxUnrecorded = 1000;
 constexpr std::size_t kMaxGlobals = 10000;
 
-bool is_narrowing(const Statement& s) { return s.revocation() != nullptr || (s.decision() != nullptr && !s.decision()->approve); }
+bool is_narrowing(const Statement& s) {
+  return s.revocation() != nullptr || (s.decision() != nullptr && !s.decision()->approve);
+}
 
 Digest group_of(const Statement& s) {
   if (s.request() != nullptr) return s.payload_digest();
@@ -33,7 +35,8 @@ UnixTime matters_until(const Statement& s) {
 
 }  // namespace
 
-// Read and recorded before? Looks at the outside only: the ledger holds it verified, so nothing of this envelope is believed.
+// Read and recorded before? Looks at the outside only: the ledger holds it verified, so nothing of this envelope is
+// believed.
 std::optional<bool> Agent::known_before(std::string_view wire) const {
   if (wire.size() > kMaxStatementEnvelopeBytes) return std::nullopt;
   const Result<Envelope> envelope = parse_envelope(wire);
@@ -67,10 +70,12 @@ Status Agent::keep(const Statement& s) {
   if (!is_narrowing(s)) {
     const bool first = docket_.find(group) == nullptr;
     if (first && static_cast<std::int64_t>(docket_.all().size()) >= config_.max_grants) {
-      return Error{Errc::too_large, "this host holds " + std::to_string(config_.max_grants) + " requests already (max_grants)"};
+      return Error{Errc::too_large,
+                   "this host holds " + std::to_string(config_.max_grants) + " requests already (max_grants)"};
     }
     if (!first && ledger_->statement_keys_of(group).size() >= kMaxStatementsOfOne) {
-      return Error{Errc::too_large, "there are " + std::to_string(kMaxStatementsOfOne) + " statements about this request already"};
+      return Error{Errc::too_large,
+                   "there are " + std::to_string(kMaxStatementsOfOne) + " statements about this request already"};
     }
   }
   if (global && s.revocation()->form == Revocation::Form::subject && globals_.size() >= kMaxGlobals) {
@@ -90,7 +95,8 @@ void Agent::take_global(const Statement& s, LedgerChange& change, std::set<Diges
     change.void_key(key);
     std::string owner;
     policies_.in_force().policy->find_fingerprint(key, &owner);
-    journal_.event(Event::key_voided, "the key " + key + (owner.empty() ? "" : " of " + owner) + " is void: revoked by " + r.by,
+    journal_.event(Event::key_voided,
+                   "the key " + key + (owner.empty() ? "" : " of " + owner) + " is void: revoked by " + r.by,
                    {{"KEY", key}, {"SUBJECT", owner}, {"WHY", r.reason}});
     voided_.insert(key);
     for (const Digest& request : docket_.live()) affected.insert(request);
@@ -186,7 +192,8 @@ bool Agent::accept(const PolicyCandidate& candidate, std::shared_ptr<const Polic
     return false;
   }
   const std::string version = std::to_string(policy->version);
-  journal_.event(Event::policy_accepted, "policy version " + version + " is in force", {{"POLICY", version}, {"FILE", candidate.name}});
+  journal_.event(Event::policy_accepted, "policy version " + version + " is in force",
+                 {{"POLICY", version}, {"FILE", candidate.name}});
   policies_.adopt(std::move(policy));
   return true;
 }

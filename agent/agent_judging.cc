@@ -17,19 +17,26 @@ std::string joined(const std::vector<std::string>& names) {
 
 Event event_of(GrantState state) {
   switch (state) {
-    case GrantState::active: return Event::grant_active;
-    case GrantState::ended: return Event::grant_ended;
-    case GrantState::denied: return Event::grant_denied;
-    case GrantState::revoked: return Event::grant_revoked;
-    case GrantState::pending: return Event::grant_pending;
-    case GrantState::void_: break;
+    case GrantState::active:
+      return Event::grant_active;
+    case GrantState::ended:
+      return Event::grant_ended;
+    case GrantState::denied:
+      return Event::grant_denied;
+    case GrantState::revoked:
+      return Event::grant_revoked;
+    case GrantState::pending:
+      return Event::grant_pending;
+    case GrantState::void_:
+      break;
   }
   return Event::grant_void;
 }
 
 }  // namespace
 
-// Everything known that bears on a request, verified afresh under the policy in force. What that policy no longer verifies does not count.
+// Everything known that bears on a request, verified afresh under the policy in force. What that policy no longer
+// verifies does not count.
 std::vector<Statement> Agent::statements_for(const Digest& request) const {
   const Policy& policy = *policies_.in_force().policy;
   std::vector<Statement> statements;
@@ -48,13 +55,14 @@ std::vector<Statement> Agent::statements_for(const Digest& request) const {
     if (s.request() != nullptr) subject = s.request()->subject;
   }
   for (const Statement& s : globals_) {
-    if (s.revocation()->form == Revocation::Form::subject && s.revocation()->subject == subject) statements.push_back(s);
+    if (s.revocation()->form == Revocation::Form::subject && s.revocation()->subject == subject)
+      statements.push_back(s);
   }
   return statements;
 }
 
 Verdict Agent::judge_one(const Digest& request) const {
-  const JudgeContext context{&config_.host,   &policies_.in_force(), &voided_,
+  const JudgeContext context{&config_.host, &policies_.in_force(), &voided_,
                              clock_->now(), clock_->trusted(),     state_.reset_at};
   return judge_grant(request, statements_for(request), context);
 }
@@ -94,19 +102,22 @@ void Agent::apply(Verdict&& verdict, bool quiet) {
       grant.admission < 0 ? nullptr : &docket_.admissions()[static_cast<std::size_t>(grant.admission)];
   if (!quiet) tell(grant, before, admission);
   for (const std::string& id : docket_.take_new_shared_ids()) {
-    journal_.event(Event::duplicate_grant_id, "two requests share the id " + id + ": both are refused", {{"GRANT", id}});
+    journal_.event(Event::duplicate_grant_id, "two requests share the id " + id + ": both are refused",
+                   {{"GRANT", id}});
   }
 }
 
-// One entry for each step of a grant's life on this host. What has nothing to do with this host, or was over when it was first seen, is
-// not told.
+// One entry for each step of a grant's life on this host. What has nothing to do with this host, or was over when it
+// was first seen, is not told.
 void Agent::tell(const Grant& grant, const std::optional<Grant>& before, const Admission* admission) {
   if (!grant.known || (before && before->known && before->state == grant.state)) return;
   const bool fresh = !before || !before->known;
   const bool foreign = grant.step == Step::target || grant.step == Step::requester;
   if (fresh && (grant.state == GrantState::ended || (grant.state == GrantState::void_ && foreign))) return;
-  EventFields fields = {{"GRANT", grant_id(grant.request)}, {"SUBJECT", grant.subject},
-                        {"ACCOUNT", grant.account},         {"RUNBOOK", grant.runbook},
+  EventFields fields = {{"GRANT", grant_id(grant.request)},
+                        {"SUBJECT", grant.subject},
+                        {"ACCOUNT", grant.account},
+                        {"RUNBOOK", grant.runbook},
                         {"WHY", grant.detail}};
   std::string message = "grant " + grant_id(grant.request) + " of " + grant.subject + " (" + grant.runbook + ") is " +
                         std::string(to_string(grant.state)) + ": " + grant.detail;
@@ -164,8 +175,8 @@ bool Agent::publish_if_different() {
     withheld.swap(content.admissions);
     for (Waiting& w : content.waiting) w.detail = "this host waits for its clock to be synchronised";
   }
-  if (publisher_.differs(content)) {
-    const Status done = publisher_.publish(content, clock_->now());
+  if (const std::optional<Status> told = publisher_.publish_if_different(content, clock_->now())) {
+    const Status& done = *told;
     stands = static_cast<bool>(done);
     published_at_ = clock_->reading().boottime;
     if (!done) {

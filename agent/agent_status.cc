@@ -5,7 +5,9 @@
 namespace hallpass {
 namespace {
 
-Json time_or_null(UnixTime t) { return t == UnixTime{} || t == kNever ? Json() : Json(format_time(t)); }
+Json time_or_null(UnixTime t) {
+  return t == UnixTime{} || t == kNever ? Json() : Json(format_time(t));
+}
 
 Json policy_status(const PolicyInForce& in_force) {
   if (!in_force.policy) return Json();
@@ -51,8 +53,11 @@ std::vector<std::string> Agent::problems() const {
   if (policy && clock_->now() < policy->valid_until && policy->valid_until - clock_->now() < Seconds{30 * 24 * 3600}) {
     found.push_back("the policy is valid for " + format_duration(policy->valid_until - clock_->now()) + " only");
   }
-  if (clock_->limited()) found.emplace_back("the clock is ahead of what this host can vouch for: `hallpass host clock accept` if it is right");
-  if (config_.strict_clock && !clock_->synchronised_this_boot()) found.emplace_back("nobody is admitted until the clock is synchronised");
+  if (clock_->limited())
+    found.emplace_back(
+        "the clock is ahead of what this host can vouch for: `hallpass host clock accept` if it is right");
+  if (config_.strict_clock && !clock_->synchronised_this_boot())
+    found.emplace_back("nobody is admitted until the clock is synchronised");
   return found;
 }
 
@@ -61,7 +66,10 @@ Json Agent::status() const {
   JsonArray directories, wrong;
   for (const DirectoryReport& d : intake_->report()) directories.push_back(directory_status(d));
   for (std::string& p : problems()) wrong.emplace_back(std::move(p));
-  const std::string storage = publisher_.withdrawn() ? "withdrawn" : alarm_.failing() ? "failing" : damaged() ? "damaged" : "ok";
+  const std::string storage = publisher_.withdrawn() ? "withdrawn"
+                              : alarm_.failing()     ? "failing"
+                              : damaged()            ? "damaged"
+                                                     : "ok";
   const Json clock(JsonObject{{"now", Json(format_time(clock_->now()))},
                               {"wall", Json(format_time(reading.wall))},
                               {"floor", time_or_null(clock_->memory().floor.wall)},

@@ -42,7 +42,8 @@ void read_directories(HostConfig& config, TomlReader& reader) {
   bool present = false;
   const auto entries = reader.strings("directories", &present);
   if (!present || entries.empty()) {
-    reader.error(reader.line(), "no directories: this host would never hear of any grant", std::string("write ") + example);
+    reader.error(reader.line(), "no directories: this host would never hear of any grant",
+                 std::string("write ") + example);
   }
   if (entries.size() > kMaxDirectories) {
     reader.error(entries[kMaxDirectories].second, "more than " + std::to_string(kMaxDirectories) + " directories",

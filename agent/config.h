@@ -22,7 +22,7 @@ struct HostConfig {
   HostIdentity host;
   std::vector<std::string> directories;  // absolute, distinct, at least one
   bool strict_clock = false;
-  std::int64_t max_grants = 100000;      // requests remembered; more are refused, with an alert
+  std::int64_t max_grants = 100000;  // requests remembered; more are refused, with an alert
 };
 
 // Every mistake becomes a diagnostic with its line; nullopt when any is an error. Pure; fuzzed.

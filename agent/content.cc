@@ -44,17 +44,23 @@ bool nearer(const Grant& a, const Grant& b) {
 
 std::string_view state_word(GrantState s) {
   switch (s) {
-    case GrantState::pending: return "pending";
-    case GrantState::ended: return "ended";
-    case GrantState::denied: return "denied";
-    case GrantState::revoked: return "revoked";
-    default: return "void";
+    case GrantState::pending:
+      return "pending";
+    case GrantState::ended:
+      return "ended";
+    case GrantState::denied:
+      return "denied";
+    case GrantState::revoked:
+      return "revoked";
+    default:
+      return "void";
   }
 }
 
 }  // namespace
 
-std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& host, const std::set<std::string>& voided) {
+std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& host,
+                                     const std::set<std::string>& voided) {
   std::vector<AccountKey> keys;
   for (const auto& [place, runbooks] : access_of(policy, host)) {
     const auto& [account, subject] = place;
@@ -74,7 +80,8 @@ std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& h
   return keys;
 }
 
-std::vector<Waiting> waiting_records(const Policy& policy, const HostIdentity& host, const Docket& docket, UnixTime now) {
+std::vector<Waiting> waiting_records(const Policy& policy, const HostIdentity& host, const Docket& docket,
+                                     UnixTime now) {
   const Access access = access_of(policy, host);
   std::map<std::pair<std::string_view, std::string_view>, const Grant*> nearest;
   for (const auto& [request, grant] : docket.all()) {

@@ -1,4 +1,5 @@
-// What of the snapshot does not come from grants alone: whose keys may try, and what to tell those who are not admitted.
+// What of the snapshot does not come from grants alone: whose keys may try, and what to tell those who are not
+// admitted.
 #pragma once
 
 #include "agent/docket.h"
@@ -6,9 +7,12 @@
 namespace hallpass {
 
 // The keys of everyone whom some rule lets ask for an account on this host, without the voided ones; sorted, distinct.
-std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& host, const std::set<std::string>& voided);
+std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& host,
+                                     const std::set<std::string>& voided);
 
-// For each of those people and accounts: how far their nearest grant is, and which runbooks can be asked for here. Sorted, distinct.
-std::vector<Waiting> waiting_records(const Policy& policy, const HostIdentity& host, const Docket& docket, UnixTime now);
+// For each of those people and accounts: how far their nearest grant is, and which runbooks can be asked for here.
+// Sorted, distinct.
+std::vector<Waiting> waiting_records(const Policy& policy, const HostIdentity& host, const Docket& docket,
+                                     UnixTime now);
 
 }  // namespace hallpass

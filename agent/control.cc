@@ -20,8 +20,8 @@ constexpr int kPatience_ms = 200;
 constexpr time_t kAnswerWithin_s = 30;
 
 std::string answer_to(const Result<std::string>& result) {
-  return to_json(Json(JsonObject{{"ok", Json(result.has_value())},
-                                 {"text", Json(result ? *result : result.error().message)}}));
+  return to_json(
+      Json(JsonObject{{"ok", Json(result.has_value())}, {"text", Json(result ? *result : result.error().message)}}));
 }
 
 }  // namespace
@@ -68,7 +68,8 @@ Result<std::string> ask_agent(const std::string& path, std::string_view command)
   const int error = errno;
   close(fd);
   if (got == 0) return Error{Errc::mismatch, "the agent answers root only"};
-  if (got < 0) return Error{Errc::unavailable, "hallpass-agent does not answer at " + path + ": " + std::strerror(error)};
+  if (got < 0)
+    return Error{Errc::unavailable, "hallpass-agent does not answer at " + path + ": " + std::strerror(error)};
   const Result<Json> answer = parse_json(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
   const Json* ok = answer ? answer->find("ok") : nullptr;
   const Json* text = answer ? answer->find("text") : nullptr;

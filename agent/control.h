@@ -1,4 +1,5 @@
-// The agent's side of `hallpass host ...`: one command a connection, one JSON answer. Root only; no decision ever waits on it.
+// The agent's side of `hallpass host ...`: one command a connection, one JSON answer. Root only; no decision ever waits
+// on it.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,8 @@ class ControlSocket {
 
   Status open(const std::string& path);
   int fd() const { return fd_; }
-  // When fd() is readable: takes one connection. A client that sends nothing at once is dropped, so nobody makes the agent wait.
+  // When fd() is readable: takes one connection. A client that sends nothing at once is dropped, so nobody makes the
+  // agent wait.
   void serve();
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/publisher.h"
 #include "core/statement.h"
 
 namespace hallpass {
@@ -47,8 +48,8 @@ UnixTime next_change(const Judgement& j, const Request& request, std::span<const
   return next;
 }
 
-// When nothing that arrives later could still make it admit; nullopt: it is not over. An approval made in time may be carried here
-// late, so a request that was not approved in time is over only when its longest window would be.
+// When nothing that arrives later could still make it admit; nullopt: it is not over. An approval made in time may be
+// carried here late, so a request that was not approved in time is over only when its longest window would be.
 std::optional<UnixTime> over_at(const Judgement& j, const Request& request) {
   if (j.state != GrantState::ended) return std::nullopt;
   if (j.step == Step::over && j.window) return j.window->end;
@@ -157,6 +158,7 @@ void Docket::drop_admission(Grant& grant) {
 }
 
 void Docket::put_admission(Grant& grant, Admission&& admission) {
+  admission.what = what_it_says(admission);  // once, for it is compared at every publishing
   if (grant.admission >= 0) {
     content_.admissions[static_cast<std::size_t>(grant.admission)] = std::move(admission);
     return;
@@ -181,7 +183,9 @@ bool Docket::shares_id(const Digest& request) const {
   return !shared_ids_.empty() && shared_ids_.count(grant_id(request)) != 0;
 }
 
-std::vector<std::string> Docket::take_new_shared_ids() { return std::exchange(new_shared_, {}); }
+std::vector<std::string> Docket::take_new_shared_ids() {
+  return std::exchange(new_shared_, {});
+}
 
 std::optional<Grant> Docket::apply(Verdict&& verdict) {
   if (verdict.grant.known) count_id(verdict.grant.request);

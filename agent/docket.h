@@ -1,7 +1,7 @@
 // The grants that this host knows of, what each comes to right now, and when that changes next.
 //
-// Memory stays small: statements live in the ledger and are opened, verified and judged when something bears on their grant (a new
-// statement, another policy, a voided key, the time). What stays here is the result.
+// Memory stays small: statements live in the ledger and are opened, verified and judged when something bears on their
+// grant (a new statement, another policy, a voided key, the time). What stays here is the result.
 #pragma once
 
 #include <map>
@@ -21,7 +21,8 @@ namespace hallpass {
 inline constexpr UnixTime kNever = UnixTime::max();
 // How long an ended grant stays known for its "ended 5 min ago".
 inline constexpr Seconds kRememberEnded{24 * 3600};
-// After this long nothing that was ever asked for can still admit: 24 h to respond, 7 days to begin, 7 days to last, and a margin.
+// After this long nothing that was ever asked for can still admit: 24 h to respond, 7 days to begin, 7 days to last,
+// and a margin.
 inline constexpr Seconds kForgetAfter{30 * 24 * 3600};
 
 struct Grant {
@@ -34,9 +35,9 @@ struct Grant {
   std::int32_t admission = -1;  // place in the content's list
   std::string subject, account, runbook, detail;
   UnixTime requested_at{};
-  UnixTime at{};          // when it ended, or will start; 0: does not apply
-  UnixTime next = kNever; // when to judge again
-  UnixTime over = kNever; // ended: final once this moment has passed for certain
+  UnixTime at{};           // when it ended, or will start; 0: does not apply
+  UnixTime next = kNever;  // when to judge again
+  UnixTime over = kNever;  // ended: final once this moment has passed for certain
 };
 
 // What judging came to; nothing is changed by it before it is recorded and applied.

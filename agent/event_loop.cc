@@ -245,7 +245,8 @@ void Loop::arm_relay() {
 
 void Loop::reload() {
   sd_notify(0, "RELOADING=1");
-  // The ledger has one owner: the old agent lets go of it before the new one starts, which reads it again from the disk.
+  // The ledger has one owner: the old agent lets go of it before the new one starts, which reads it again from the
+  // disk.
   sd_event_source_disable_unref(files_);
   files_ = nullptr;
   std::unique_ptr<Agent> next = hooks_.reload();

@@ -48,7 +48,8 @@ void Intake::open_directory(std::size_t index) {
     directory.forget_all();
   }
   if (!directory.is_open() && !unreadable_[index]) {
-    journal_.event(Event::directory_unreadable, "cannot read the directory " + directory.path() + ": " + directory.error(),
+    journal_.event(Event::directory_unreadable,
+                   "cannot read the directory " + directory.path() + ": " + directory.error(),
                    {{"FILE", directory.path()}, {"WHY", directory.error()}});
   }
   if (directory.is_open() && unreadable_[index]) {
@@ -132,7 +133,8 @@ WatchedDirectory::Outcome Intake::read(WatchedDirectory& directory, const std::s
     if (content.error().code == Errc::not_found) return WatchedDirectory::Outcome::retry;
     const std::string where = directory.path() + "/" + printable(name);
     refuse(directory, name, where, content.error().message);
-    return content.error().code == Errc::unavailable ? WatchedDirectory::Outcome::retry : WatchedDirectory::Outcome::done;
+    return content.error().code == Errc::unavailable ? WatchedDirectory::Outcome::retry
+                                                     : WatchedDirectory::Outcome::done;
   }
   return read_lines(directory, name, *content);
 }
@@ -156,7 +158,8 @@ WatchedDirectory::Outcome Intake::read_lines(WatchedDirectory& directory, const 
     }
     if (++bad > kMaxBadLines) continue;
     const auto number = std::count(start, line.data(), '\n') + 1;
-    faults += (faults.empty() ? "" : "; ") + std::string("line ") + std::to_string(number) + ": " + taken.error().message;
+    faults +=
+        (faults.empty() ? "" : "; ") + std::string("line ") + std::to_string(number) + ": " + taken.error().message;
   }
   if (bad > kMaxBadLines) faults += "; and " + std::to_string(bad - kMaxBadLines) + " more lines";
   if (bad > 0) refuse(directory, name, where, faults);

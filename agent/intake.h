@@ -1,7 +1,8 @@
-// The directories that statements and policies come from: told by inotify what is new, and once a minute everything is looked at.
+// The directories that statements and policies come from: told by inotify what is new, and once a minute everything is
+// looked at.
 //
-// Work is done in small portions, so that the agent answers its watchdog and other events while 100 000 files wait. What inotify
-// names goes first: a good file that arrives now does not queue behind old junk.
+// Work is done in small portions, so that the agent answers its watchdog and other events while 100 000 files wait.
+// What inotify names goes first: a good file that arrives now does not queue behind old junk.
 #pragma once
 
 #include <deque>
@@ -24,7 +25,8 @@ inline constexpr std::size_t kMaxGrantFileBytes = 1024 * 1024;
 class InputSink {
  public:
   virtual ~InputSink() = default;
-  // One line of a grant file. Errors: unknown_key (read again with the next policy), unavailable (read again later), others are final.
+  // One line of a grant file. Errors: unknown_key (read again with the next policy), unavailable (read again later),
+  // others are final.
   virtual Status statement(std::string_view envelope) = 0;
   virtual void policy_files_changed() = 0;
 };
@@ -43,8 +45,8 @@ class Intake {
   Intake& operator=(const Intake&) = delete;
 
   int notify_fd() const { return notify_fd_; }
-  void read_notifications();        // when notify_fd is readable
-  void begin_scan(UnixTime now);    // once a minute; one that is still going on goes on
+  void read_notifications();      // when notify_fd is readable
+  void begin_scan(UnixTime now);  // once a minute; one that is still going on goes on
   bool busy() const;
   // Up to `milliseconds` of work. True when there is more.
   bool work(int milliseconds);
@@ -66,8 +68,8 @@ class Intake {
   Journal& journal_;
   Refusals refusals_;
   std::vector<std::unique_ptr<WatchedDirectory>> directories_;
-  std::vector<int> watches_;          // inotify's, by directory
-  std::vector<bool> unreadable_;      // told already
+  std::vector<int> watches_;      // inotify's, by directory
+  std::vector<bool> unreadable_;  // told already
   std::vector<UnixTime> last_scan_;
   std::deque<std::pair<std::size_t, std::string>> named_;  // by inotify
   bool scan_again_ = false;

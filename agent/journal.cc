@@ -17,7 +17,8 @@ void SystemJournal::event(Event event, std::string_view message, const EventFiel
     }
     if (send_to_journald(record.datagram()) != Taken::nobody) return;
   }
-  // Under systemd stderr is the journal's too: the copy is for the day when journald's socket is full or gone, and for tests.
+  // Under systemd stderr is the journal's too: the copy is for the day when journald's socket is full or gone, and for
+  // tests.
   const EventInfo& info = event_info(event);
   std::string copy = "<" + std::to_string(info.priority) + ">" + std::string(info.name) + ": " + line;
   for (const auto& [name, value] : fields) {

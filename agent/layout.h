@@ -1,4 +1,5 @@
-// Where the agent finds and puts files. `--root DIR` goes before every path, so that tests and benchmarks need no real host.
+// Where the agent finds and puts files. `--root DIR` goes before every path, so that tests and benchmarks need no real
+// host.
 #pragma once
 
 #include <string>

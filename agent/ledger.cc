@@ -32,10 +32,16 @@ Txn begin(MDB_env* env, unsigned flags) {
 }
 
 // LMDB never writes through keys and values; its interface only lacks the const.
-MDB_val val(std::string_view s) { return {s.size(), const_cast<char*>(s.data())}; }
-std::string_view view(const MDB_val& v) { return {static_cast<const char*>(v.mv_data), v.mv_size}; }
+MDB_val val(std::string_view s) {
+  return {s.size(), const_cast<char*>(s.data())};
+}
+std::string_view view(const MDB_val& v) {
+  return {static_cast<const char*>(v.mv_data), v.mv_size};
+}
 
-Error unavailable(const std::string& what, int code) { return {Errc::unavailable, what + ": " + mdb_strerror(code)}; }
+Error unavailable(const std::string& what, int code) {
+  return {Errc::unavailable, what + ": " + mdb_strerror(code)};
+}
 
 bool is_damage(int code) {
   return code == MDB_CORRUPTED || code == MDB_INVALID || code == MDB_PAGE_NOTFOUND || code == MDB_VERSION_MISMATCH ||
@@ -53,7 +59,9 @@ Digest group_of(const Statement& s) {
   return r.form == Revocation::Form::request ? r.request : Digest{};
 }
 
-char kind_letter(const Statement& s) { return s.request() != nullptr ? 'q' : s.decision() != nullptr ? 'd' : 'r'; }
+char kind_letter(const Statement& s) {
+  return s.request() != nullptr ? 'q' : s.decision() != nullptr ? 'd' : 'r';
+}
 
 }  // namespace
 
@@ -304,7 +312,8 @@ bool Ledger::knows(const Digest& payload, std::string_view fingerprint) {
 std::vector<std::string> Ledger::statement_keys_of(const Digest& group) {
   std::vector<std::string> keys;
   const std::string prefix = records::digest_key(group);
-  scan(records::kGroups, prefix, [&](std::string_view key, std::string_view) { keys.emplace_back(key.substr(prefix.size())); });
+  scan(records::kGroups, prefix,
+       [&](std::string_view key, std::string_view) { keys.emplace_back(key.substr(prefix.size())); });
   return keys;
 }
 

@@ -1,17 +1,20 @@
-// The agent's private memory: every statement that matters, which grants are over for good, the policies accepted, and the numbers that
-// only go up. One LMDB environment in its own 0700 directory, for one process (flock on the directory).
+// The agent's private memory: every statement that matters, which grants are over for good, the policies accepted, and
+// the numbers that only go up. One LMDB environment in its own 0700 directory, for one process (flock on the
+// directory).
 //
-// Durability: every commit is synchronous. Nothing is published that is not in here first, so a crash at any point leaves either the
-// state before a change or the one after it, and a restart continues from there (tests/system/test_crash.py kills at every system call).
+// Durability: every commit is synchronous. Nothing is published that is not in here first, so a crash at any point
+// leaves either the state before a change or the one after it, and a restart continues from there
+// (tests/system/test_crash.py kills at every system call).
 //
-// Space: the data file is allocated up to the size of the map in advance, so that a commit never asks the file system for blocks. What
-// widens (requests, approvals) may fill three quarters of it; the rest is kept for what narrows. A full map grows by doubling while the
-// disk has room.
+// Space: the data file is allocated up to the size of the map in advance, so that a commit never asks the file system
+// for blocks. What widens (requests, approvals) may fill three quarters of it; the rest is kept for what narrows. A
+// full map grows by doubling while the disk has room.
 //
-// Damage: each record carries a checksum over database, key and value, for LMDB has none. check_ledger walks all of it in a child
-// process, for LMDB may crash on a damaged file, and a crash loop would be a silent fault.
+// Damage: each record carries a checksum over database, key and value, for LMDB has none. check_ledger walks all of it
+// in a child process, for LMDB may crash on a damaged file, and a crash loop would be a silent fault.
 //
-// Opened without LMDB's lock file (one process, one thread, no reader ever open across a write), so a read-only disk can still be read.
+// Opened without LMDB's lock file (one process, one thread, no reader ever open across a write), so a read-only disk
+// can still be read.
 #pragma once
 
 #include <functional>
@@ -44,7 +47,7 @@ struct Terminal {
 struct LedgerState {
   std::int64_t policy_version = 0;  // in force; 0: none yet
   std::uint64_t generation = 0;     // of snapshots
-  UnixTime reset_at{};              // requests made before are refused: the ledger that knew how they ended was given up
+  UnixTime reset_at{};  // requests made before are refused: the ledger that knew how they ended was given up
   ClockMemory clock;
 };
 
@@ -84,7 +87,8 @@ class Ledger {
     std::size_t first_size = 16U << 20;  // of the map, and of the file
     std::size_t largest = 1U << 30;
   };
-  // Creates what is missing. Errors: malformed (damaged, or of a later version), mismatch (another agent runs), unavailable.
+  // Creates what is missing. Errors: malformed (damaged, or of a later version), mismatch (another agent runs),
+  // unavailable.
   static Result<std::unique_ptr<Ledger>> open(Options options);
   ~Ledger();
   Ledger(const Ledger&) = delete;
@@ -102,8 +106,8 @@ class Ledger {
   std::set<std::string> voided_keys();
   LedgerState state();
 
-  // Errors: unavailable (I/O error, full disk, ledger full); nothing of the change was kept, or, after an I/O error in the last step,
-  // all of it. Repeating a commit is harmless.
+  // Errors: unavailable (I/O error, full disk, ledger full); nothing of the change was kept, or, after an I/O error in
+  // the last step, all of it. Repeating a commit is harmless.
   Status commit(const LedgerChange& change);
 
   // Empty while every record read was whole.

@@ -1,4 +1,5 @@
-// Is a ledger whole? Asked in a child process: LMDB trusts its pages, so a damaged file may crash or loop whoever reads it.
+// Is a ledger whole? Asked in a child process: LMDB trusts its pages, so a damaged file may crash or loop whoever reads
+// it.
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/prctl.h>
@@ -59,7 +60,7 @@ std::string check_all(const std::string& directory, std::size_t size) {
 }
 
 [[noreturn]] void child(const std::string& directory, std::size_t size, int out) {
-  const struct rlimit none {0, 0};
+  const struct rlimit none { 0, 0 };
   setrlimit(RLIMIT_CORE, &none);
   for (const int s : {SIGSEGV, SIGBUS, SIGABRT, SIGALRM, SIGTERM}) std::signal(s, SIG_DFL);
   alarm(kLongestCheck_s);

@@ -20,7 +20,9 @@ std::string checksum(int database, std::string_view key, std::string_view value)
   return {reinterpret_cast<const char*>(d.bytes.data()), kChecksumBytes};
 }
 
-Json time_value(UnixTime t) { return Json(static_cast<std::int64_t>(to_unix(t))); }
+Json time_value(UnixTime t) {
+  return Json(static_cast<std::int64_t>(to_unix(t)));
+}
 
 std::optional<std::int64_t> integer(const Json& object, std::string_view name) {
   const Json* found = object.find(name);
@@ -79,7 +81,9 @@ std::optional<std::string_view> unseal(int database, std::string_view key, std::
   return value;
 }
 
-std::string digest_key(const Digest& d) { return {reinterpret_cast<const char*>(d.bytes.data()), d.bytes.size()}; }
+std::string digest_key(const Digest& d) {
+  return {reinterpret_cast<const char*>(d.bytes.data()), d.bytes.size()};
+}
 
 std::optional<Digest> key_digest(std::string_view key) {
   Digest d;

@@ -4,10 +4,9 @@
 // statements     payload digest (32), SHA-256 fingerprint text      the envelope, one line
 // groups         request digest (32), statements' key               "q" request, "d" decision, "r" revocation
 // grants         request digest (32)                                JSON: how it ended
-// policies       version, 8 bytes big-endian                        length of the TOML (4, big-endian), TOML, signatures
-// voided         fingerprint text                                   empty
-// state          "state"                                            JSON
-// Every value begins with 8 bytes: SHA-256 over database name, NUL, key, NUL, rest of the value, cut.
+// policies       version, 8 bytes big-endian                        length of the TOML (4, big-endian), TOML,
+// signatures voided         fingerprint text                                   empty state          "state" JSON Every
+// value begins with 8 bytes: SHA-256 over database name, NUL, key, NUL, rest of the value, cut.
 #pragma once
 
 #include <optional>

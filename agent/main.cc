@@ -33,8 +33,8 @@ struct Configuration {
 
 // Adds what is wrong with the file to `faults`.
 template <class T>
-std::optional<T> read_toml(const std::string& path, std::optional<T> (*parse)(std::string_view, std::vector<Diagnostic>&),
-                           std::string& faults) {
+std::optional<T> read_toml(const std::string& path,
+                           std::optional<T> (*parse)(std::string_view, std::vector<Diagnostic>&), std::string& faults) {
   const Result<std::string> text = read_file(AT_FDCWD, path, kMaxTomlBytes, true);
   if (!text) {
     faults += path + ": " + text.error().message + "\n";
@@ -62,7 +62,7 @@ std::string one_line(std::string text) {
 // What a crash dump or a debugger of another user must not see, and files that are nobody else's.
 void harden() {
   umask(0077);
-  const struct rlimit none {0, 0};
+  const struct rlimit none { 0, 0 };
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -75,14 +75,16 @@ void make_directory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) == 0) chmod(path.c_str(), mode);  // whatever the umask
 }
 
-std::unique_ptr<Agent> make_agent(const Layout& layout, Configuration configuration, Journal& journal, SnapshotStore& store) {
+std::unique_ptr<Agent> make_agent(const Layout& layout, Configuration configuration, Journal& journal,
+                                  SnapshotStore& store) {
   AgentSeams seams;
   seams.clock = read_clock;
   seams.zones = load_zones;
   seams.journal = &journal;
   seams.store = &store;
   seams.alive = [] { sd_notify(0, "WATCHDOG=1"); };
-  return std::make_unique<Agent>(layout, std::move(configuration.host), std::move(configuration.trust), std::move(seams));
+  return std::make_unique<Agent>(layout, std::move(configuration.host), std::move(configuration.trust),
+                                 std::move(seams));
 }
 
 int run_once(Agent& agent, const Layout& layout) {
@@ -120,7 +122,8 @@ int run(const Options& options) {
     std::optional<Configuration> next = read_configuration(layout, wrong);
     if (next) return make_agent(layout, std::move(*next), journal, store);
     wrong = one_line(wrong);
-    journal.event(Event::config_refused, "the new configuration is refused, the old one stays: " + wrong, {{"WHY", wrong}});
+    journal.event(Event::config_refused, "the new configuration is refused, the old one stays: " + wrong,
+                  {{"WHY", wrong}});
     return nullptr;
   };
   return run_event_loop(std::move(agent), layout, journal, hooks);

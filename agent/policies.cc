@@ -13,8 +13,7 @@ constexpr std::size_t kMaxTold = 1000;
 constexpr Seconds kValidityWarning{30 * 24 * 3600};
 
 // Some trusted admin's signature over exactly these payload bytes.
-bool any_admin_signed(const Envelope& envelope, const Admins& admins,
-                      const std::set<std::string>& voided) {
+bool any_admin_signed(const Envelope& envelope, const Admins& admins, const std::set<std::string>& voided) {
   const Bytes message = pre_authentication_encoding(envelope.payload_type, envelope.payload);
   for (const EnvelopeSignature& s : envelope.signatures) {
     const Result<Sshsig> signature = parse_sshsig(s.signature);
@@ -51,7 +50,9 @@ bool is_later_format(std::string_view toml) {
 Policies::Policies(Trust trust, ZoneLoader zones, Journal& journal)
     : trust_(std::move(trust)), load_zones_(std::move(zones)), journal_(journal) {}
 
-Admins Policies::trusted() const { return in_force_.policy ? admins_of(*in_force_.policy) : trust_.admins; }
+Admins Policies::trusted() const {
+  return in_force_.policy ? admins_of(*in_force_.policy) : trust_.admins;
+}
 
 Status Policies::restore(const StoredPolicy& stored, std::int64_t version) {
   std::vector<Diagnostic> diagnostics;
@@ -59,8 +60,8 @@ Status Policies::restore(const StoredPolicy& stored, std::int64_t version) {
   if (!policy) return Error{Errc::malformed, "the ledger's policy cannot be read: " + first_error(diagnostics)};
   if (policy->version != version) return Error{Errc::malformed, "the ledger's policy has another version than it says"};
   if (policy->fleet != trust_.fleet) {
-    return Error{Errc::mismatch, "trust.toml names the fleet " + trust_.fleet + ", but the ledger is of " + policy->fleet +
-                                     ": if this host moved, run `hallpass host ledger reset`"};
+    return Error{Errc::mismatch, "trust.toml names the fleet " + trust_.fleet + ", but the ledger is of " +
+                                     policy->fleet + ": if this host moved, run `hallpass host ledger reset`"};
   }
   adopt(std::move(policy));
   return Unit{};
@@ -74,7 +75,8 @@ void Policies::adopt(std::shared_ptr<const Policy> next) {
       zones.merge(*loaded);
     } else {
       // Hours in a zone that is missing cover nothing: such rules admit nobody until tzdata is there.
-      journal_.event(Event::zone_missing, "no time zone data for " + name + ": " + loaded.error().message, {{"ZONE", name}});
+      journal_.event(Event::zone_missing, "no time zone data for " + name + ": " + loaded.error().message,
+                     {{"ZONE", name}});
     }
   }
   in_force_ = {std::move(next), std::move(zones)};
@@ -121,7 +123,8 @@ Result<std::shared_ptr<const Policy>> Policies::check(const StoredPolicy& files,
   return policy;
 }
 
-std::shared_ptr<const Policy> Policies::consider(const PolicyCandidate& candidate, const std::set<std::string>& voided) {
+std::shared_ptr<const Policy> Policies::consider(const PolicyCandidate& candidate,
+                                                 const std::set<std::string>& voided) {
   const StoredPolicy& files = candidate.files;
   if (in_force_.policy && sha256(files.toml) == in_force_.policy->digest) return nullptr;
   if (!candidate.fault.empty()) {
@@ -140,8 +143,9 @@ std::shared_ptr<const Policy> Policies::consider(const PolicyCandidate& candidat
   }
   if (claim->version < least()) {
     const std::string seen = std::to_string(in_force_.policy ? version() : least_);
-    refuse(candidate, Event::policy_older,
-           "version " + std::to_string(claim->version) + " is older than version " + seen + ", which this host has seen");
+    refuse(
+        candidate, Event::policy_older,
+        "version " + std::to_string(claim->version) + " is older than version " + seen + ", which this host has seen");
     return nullptr;
   }
   Result<std::shared_ptr<const Policy>> policy = check(files, voided);
@@ -169,10 +173,12 @@ void Policies::tell_validity(UnixTime now) {
   const UnixTime end = in_force_.policy->valid_until;
   const EventFields fields = {{"POLICY", std::to_string(in_force_.policy->version)}, {"EXPIRES", format_time(end)}};
   if (now >= end) {
-    journal_.event(Event::policy_expired, "the policy was valid until " + format_time(end) + ": nobody is admitted", fields);
+    journal_.event(Event::policy_expired, "the policy was valid until " + format_time(end) + ": nobody is admitted",
+                   fields);
   } else {
     journal_.event(Event::policy_expiring,
-                   "the policy is valid until " + format_time(end) + " (" + format_duration(end - now) + " left): sign a newer one",
+                   "the policy is valid until " + format_time(end) + " (" + format_duration(end - now) +
+                       " left): sign a newer one",
                    fields);
   }
 }

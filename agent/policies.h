@@ -1,8 +1,8 @@
 // Which policy is in force, and which of those lying in the directories may follow it.
 //
-// A policy's text is not parsed before one admin whom this host trusts has signed exactly those bytes: TOML from strangers never
-// reaches the parser. Versions only go up; a host that was away walks policy-N.toml in order, each accepted by the admins of the one
-// before.
+// A policy's text is not parsed before one admin whom this host trusts has signed exactly those bytes: TOML from
+// strangers never reaches the parser. Versions only go up; a host that was away walks policy-N.toml in order, each
+// accepted by the admins of the one before.
 #pragma once
 
 #include <functional>
@@ -32,8 +32,8 @@ struct PolicyCandidate {
   std::string fault;  // why they could not be read; empty: they were
 };
 
-// All candidates in the directories (open descriptors with their paths), ascending by version as the file names tell, policy.toml last.
-// Those whose name tells a version of at most `above` are left out. `each` returns false to stop.
+// All candidates in the directories (open descriptors with their paths), ascending by version as the file names tell,
+// policy.toml last. Those whose name tells a version of at most `above` are left out. `each` returns false to stop.
 void read_policy_files(int directory_fd, const std::string& path, std::int64_t above,
                        const std::function<bool(PolicyCandidate&&)>& each);
 

@@ -1,6 +1,7 @@
 #include "agent/publisher.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/hash.h"
 
@@ -16,7 +17,9 @@ class Spelling {
     return *this;
   }
   Spelling& add(std::int64_t n) {
-    text_ += std::to_string(n) + ":";
+    char digits[24];
+    text_.append(digits, std::to_chars(digits, digits + sizeof digits, n).ptr);
+    text_ += ':';
     return *this;
   }
   Spelling& add(const std::vector<std::string>& list) {
@@ -30,10 +33,16 @@ class Spelling {
   std::string text_;
 };
 
-Digest spell(const Admission& a) {
+Digest spell(const AccountKey& k) {
+  return Spelling().add("key").add(k.account).add(k.fingerprint).add(k.subject).add(k.line).add(k.personal).digest();
+}
+
+}  // namespace
+
+Digest what_it_says(const Admission& a) {
   Spelling s;
   s.add("admission").add(a.account).add(a.subject).add(a.runbook).add(a.reason).add(a.ticket).add(a.approvers);
-  s.add(format_digest(a.grant)).add(to_unix(a.start)).add(to_unix(a.end)).add(a.personal).add(a.shared_sudo);
+  s.add(as_text(a.grant.bytes)).add(to_unix(a.start)).add(to_unix(a.end)).add(a.personal).add(a.shared_sudo);
   s.add(a.alert).add(a.rule).add(static_cast<std::int64_t>(a.commands.size()));
   for (const Command& c : a.commands) {
     s.add(static_cast<int>(c.kind)).add(c.as_user).add(c.as_group).add(c.executables).add(c.arguments).add(c.sha256);
@@ -42,22 +51,18 @@ Digest spell(const Admission& a) {
   return s.digest();
 }
 
-Digest spell(const AccountKey& k) {
-  return Spelling().add("key").add(k.account).add(k.fingerprint).add(k.subject).add(k.line).add(k.personal).digest();
-}
-
-}  // namespace
-
 std::vector<Publisher::Power> Publisher::powers_of(const SnapshotContent& content) {
   std::vector<Power> powers;
   powers.reserve(content.admissions.size() + content.keys.size());
-  for (const Admission& a : content.admissions) powers.push_back({spell(a), a.end});
+  for (const Admission& a : content.admissions)
+    powers.push_back({a.what == Digest{} ? what_it_says(a) : a.what, a.end});
   for (const AccountKey& k : content.keys) powers.push_back({spell(k), UnixTime::max()});
   std::sort(powers.begin(), powers.end());
   return powers;
 }
 
-// What differs without giving or taking anything. Generation and clock floor are left out: they alone are no reason to write.
+// What differs without giving or taking anything. Generation and clock floor are left out: they alone are no reason to
+// write.
 Digest Publisher::rest_of(const SnapshotContent& content) {
   Spelling s;
   const SnapshotMeta& m = content.meta;
@@ -68,13 +73,13 @@ Digest Publisher::rest_of(const SnapshotContent& content) {
   return s.digest();
 }
 
-bool Publisher::differs(const SnapshotContent& content) const {
-  return !published_ || withdrawn_ || rest_of(content) != rest_ || powers_of(content) != powers_;
+bool Publisher::differs(const Said& next) const {
+  return !published_ || withdrawn_ || next.rest != said_.rest || next.powers != said_.powers;
 }
 
 bool Publisher::narrows(const std::vector<Power>& next, UnixTime now) const {
   if (!published_) return true;
-  return std::any_of(powers_.begin(), powers_.end(), [&](const Power& p) {
+  return std::any_of(said_.powers.begin(), said_.powers.end(), [&](const Power& p) {
     // What has ended by itself is refused by every reader already.
     return p.until > now && !std::binary_search(next.begin(), next.end(), p);
   });
@@ -87,12 +92,21 @@ void Publisher::set_space_aside() {
 
 void Publisher::believe_standing(const SnapshotContent& content) {
   published_ = true;
-  powers_ = powers_of(content);
+  said_ = {powers_of(content), Digest{}};
 }
 
 Status Publisher::publish(const SnapshotContent& content, UnixTime now) {
-  std::vector<Power> next = powers_of(content);
-  const bool narrowing = narrows(next, now);
+  return put_in_place(content, said_by(content), now);
+}
+
+std::optional<Status> Publisher::publish_if_different(const SnapshotContent& content, UnixTime now) {
+  Said next = said_by(content);
+  if (!differs(next)) return std::nullopt;
+  return put_in_place(content, std::move(next), now);
+}
+
+Status Publisher::put_in_place(const SnapshotContent& content, Said next, UnixTime now) {
+  const bool narrowing = narrows(next.powers, now);
   Status done = store_.publish(content, false);
   if (!done && narrowing) done = store_.publish(content, true);
   if (!done) {
@@ -100,24 +114,25 @@ Status Publisher::publish(const SnapshotContent& content, UnixTime now) {
     return done;
   }
   published_ = true;
-  powers_ = std::move(next);
-  rest_ = rest_of(content);
+  said_ = std::move(next);
   set_space_aside();
-  // Only after the new snapshot stands: a mark left by a crash in between costs a moment without logins, never the opposite.
+  // Only after the new snapshot stands: a mark left by a crash in between costs a moment without logins, never the
+  // opposite.
   if (const Status cleared = store_.clear_withdrawn(); !cleared) return cleared;
   withdrawn_ = false;
   return Unit{};
 }
 
 void Publisher::withdraw(const std::string& why) {
-  // Both, each for the case that the other one fails or is undone: the file comes back when a read-only disk refuses the unlink, the mark
-  // is gone after a boot.
+  // Both, each for the case that the other one fails or is undone: the file comes back when a read-only disk refuses
+  // the unlink, the mark is gone after a boot.
   const Status marked = store_.mark_withdrawn(why);
   const Status removed = store_.remove_snapshot();
   if (withdrawn_) return;
   withdrawn_ = marked || removed;
   const std::string detail = withdrawn_ ? "" : ", and it could not even be withdrawn: " + removed.error().message;
-  journal_.event(Event::snapshot_withdrawn, "nobody is admitted: what must end could not be written (" + why + ")" + detail,
+  journal_.event(Event::snapshot_withdrawn,
+                 "nobody is admitted: what must end could not be written (" + why + ")" + detail,
                  {{"WHY", why + detail}});
 }
 

@@ -1,11 +1,13 @@
-// Puts the snapshot of admissions in place, and makes sure that what was taken away is gone even when nothing can be written.
+// Puts the snapshot of admissions in place, and makes sure that what was taken away is gone even when nothing can be
+// written.
 //
-// Widening (someone gains) may fail: the old snapshot stays, and it is tried again. Narrowing (someone loses before the time that the
-// old snapshot itself names) must not: fresh space, then the space set aside, then no snapshot at all, then a mark on a memory file
-// system that tells readers not to believe it. The ledger has recorded everything before it comes here, so a crash at any point is
-// repaired by publishing again at the next start.
+// Widening (someone gains) may fail: the old snapshot stays, and it is tried again. Narrowing (someone loses before the
+// time that the old snapshot itself names) must not: fresh space, then the space set aside, then no snapshot at all,
+// then a mark on a memory file system that tells readers not to believe it. The ledger has recorded everything before
+// it comes here, so a crash at any point is repaired by publishing again at the next start.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,16 +41,22 @@ class FileSnapshotStore final : public SnapshotStore {
   std::size_t last_size_ = 0;
 };
 
+// What an admission lets somebody do, and everything else in its record: Admission::what.
+Digest what_it_says(const Admission& admission);
+
 class Publisher {
  public:
   Publisher(SnapshotStore& store, Journal& journal) : store_(store), journal_(journal) {}
 
-  // The snapshot that an earlier process left admits nobody whom `content` does not: if nothing can be written, it may stay.
+  // The snapshot that an earlier process left admits nobody whom `content` does not: if nothing can be written, it may
+  // stay.
   void believe_standing(const SnapshotContent& content);
   // True when `content` says something else than what stands.
-  bool differs(const SnapshotContent& content) const;
+  bool differs(const SnapshotContent& content) const { return differs(said_by(content)); }
   // Makes `content` what stands. On an error the old snapshot stands, or none if it would admit what this one does not.
   Status publish(const SnapshotContent& content, UnixTime now);
+  // Both in one; nullopt: it says the same.
+  std::optional<Status> publish_if_different(const SnapshotContent& content, UnixTime now);
   // Nothing may be believed: a denial, revocation or policy could not be recorded. Until the next publish.
   void withdraw(const std::string& why);
 
@@ -65,16 +73,23 @@ class Publisher {
     bool operator<(const Power& other) const { return what < other.what; }
     bool operator==(const Power& other) const { return what == other.what; }
   };
+  // All that a snapshot says.
+  struct Said {
+    std::vector<Power> powers;
+    Digest rest;
+  };
+  static Said said_by(const SnapshotContent& content) { return {powers_of(content), rest_of(content)}; }
   static std::vector<Power> powers_of(const SnapshotContent& content);
   static Digest rest_of(const SnapshotContent& content);
+  bool differs(const Said& next) const;
   bool narrows(const std::vector<Power>& next, UnixTime now) const;
+  Status put_in_place(const SnapshotContent& content, Said next, UnixTime now);
 
   SnapshotStore& store_;
   Journal& journal_;
   bool published_ = false;  // false: what stands may be anything
   bool withdrawn_ = false;
-  std::vector<Power> powers_;
-  Digest rest_;
+  Said said_;  // by what stands
   std::string shortage_;
 };
 

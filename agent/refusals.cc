@@ -11,7 +11,8 @@ void Refusals::add(const std::string& where, const std::string& reason) {
 void Refusals::end_round() {
   if (suppressed() > 0) {
     const std::string count = std::to_string(suppressed());
-    journal_.event(Event::inputs_suppressed, count + " more inputs cannot be used and are not named", {{"COUNT", count}});
+    journal_.event(Event::inputs_suppressed, count + " more inputs cannot be used and are not named",
+                   {{"COUNT", count}});
   }
   round_ = 0;
 }

@@ -1,5 +1,5 @@
-// Tells about input that cannot be used: by name the first hundred times, then as a number, so that a directory full of junk is noticed
-// and drowns nothing.
+// Tells about input that cannot be used: by name the first hundred times, then as a number, so that a directory full of
+// junk is noticed and drowns nothing.
 #pragma once
 
 #include <cstdint>

@@ -81,7 +81,8 @@ bool EventRelay::flush() {
   }
   if (dropped_ > 0) {
     const std::string count = std::to_string(std::exchange(dropped_, 0));
-    journal_.event(Event::events_dropped, count + " journal entries were lost: journald did not take them", {{"COUNT", count}});
+    journal_.event(Event::events_dropped, count + " journal entries were lost: journald did not take them",
+                   {{"COUNT", count}});
   }
   return false;
 }

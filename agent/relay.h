@@ -1,8 +1,8 @@
 // Takes journal entries from the modules in sshd and sudo and hands them on to journald.
 //
-// journald limits rates by unit, so a user could drown his own records in the noise of his unit; the agent's unit has no such limit. The
-// socket is root's alone (0600, and the sender's uid is looked at), and nothing here ever blocks: what journald does not take waits in a
-// bounded queue; what does not fit is counted and told.
+// journald limits rates by unit, so a user could drown his own records in the noise of his unit; the agent's unit has
+// no such limit. The socket is root's alone (0600, and the sender's uid is looked at), and nothing here ever blocks:
+// what journald does not take waits in a bounded queue; what does not fit is counted and told.
 #pragma once
 
 #include <cstdint>

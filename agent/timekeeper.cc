@@ -21,7 +21,8 @@ UnixTime Timekeeper::certain() const {
   if (same_boot(reading_, memory_.floor)) {
     return memory_.floor.wall + std::max(reading_.boottime - memory_.floor.boottime, Seconds{0});
   }
-  if (same_boot(reading_, memory_.boot_start)) return std::max(memory_.floor.wall, memory_.boot_start.wall + reading_.boottime);
+  if (same_boot(reading_, memory_.boot_start))
+    return std::max(memory_.floor.wall, memory_.boot_start.wall + reading_.boottime);
   return memory_.floor.wall;
 }
 

@@ -1,8 +1,10 @@
-// The agent's clock: `now` to judge by, a lower bound that it trusts, and the floor that may only rise (docs/architecture.md, "Clock").
+// The agent's clock: `now` to judge by, a lower bound that it trusts, and the floor that may only rise
+// (docs/architecture.md, "Clock").
 //
 // Two answers to "what time is it", because the wall clock can be wrong in both directions:
 //   now()      never earlier than the floor. Admissions are judged by it: a clock set back revives nothing.
-//   trusted()  what the floor and the time since boot prove has passed. Only by it does "ended" become final: a clock set forward by
+//   trusted()  what the floor and the time since boot prove has passed. Only by it does "ended" become final: a clock
+//   set forward by
 //              mistake ends grants for as long as it is wrong, and locks nobody out for good.
 #pragma once
 
@@ -20,8 +22,9 @@ using ClockSource = std::function<ClockReading()>;
 // What of the clock survives a restart (kept in the ledger).
 struct ClockMemory {
   ClockFloor floor;
-  ClockFloor boot_start;                    // the floor as it was when this boot began
-  std::array<char, 36> synchronised_boot{};  // boot id of the last boot in which the kernel's clock was synchronised or accepted
+  ClockFloor boot_start;  // the floor as it was when this boot began
+  std::array<char, 36>
+      synchronised_boot{};  // boot id of the last boot in which the kernel's clock was synchronised or accepted
 };
 
 class Timekeeper {

@@ -21,7 +21,9 @@ std::uint64_t process_secret() {
   return secret;
 }
 
-std::uint64_t keyed_hash(const void* data, std::size_t size) { return XXH3_64bits_withSeed(data, size, process_secret()); }
+std::uint64_t keyed_hash(const void* data, std::size_t size) {
+  return XXH3_64bits_withSeed(data, size, process_secret());
+}
 
 // Anything that a writer can do to a file changes one of these; the change time cannot be set back by its owner.
 std::uint64_t stamp_of(const struct stat& st) {
@@ -86,7 +88,9 @@ bool WatchedDirectory::reopen() {
   return true;
 }
 
-std::uint64_t WatchedDirectory::key_of(std::string_view name) const { return keyed_hash(name.data(), name.size()); }
+std::uint64_t WatchedDirectory::key_of(std::string_view name) const {
+  return keyed_hash(name.data(), name.size());
+}
 
 bool WatchedDirectory::look(const std::string& name, const Reader& read) {
   const InputKind kind = input_kind(name);

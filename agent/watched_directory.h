@@ -1,8 +1,8 @@
 // One directory that others fill: what is in it, and what of it has changed since it was last looked at.
 //
-// Nothing in here is trusted. Files are opened relative to the directory's descriptor, never through a link, never waited on, and read
-// up to a limit. For each name only two hashes and a mark are kept (keyed by a secret of this process, so that nobody can make two
-// names collide on purpose): 100 000 files cost about 5 MB.
+// Nothing in here is trusted. Files are opened relative to the directory's descriptor, never through a link, never
+// waited on, and read up to a limit. For each name only two hashes and a mark are kept (keyed by a secret of this
+// process, so that nobody can make two names collide on purpose): 100 000 files cost about 5 MB.
 #pragma once
 
 #include <dirent.h>

@@ -30,8 +30,9 @@ int complain(const std::string& what) {
 int show_status(const Layout& layout, bool as_json) {
   const Result<std::string> text = read_file(AT_FDCWD, layout.status(), kMaxStatusBytes);
   if (!text) {
-    return complain(text.error().code == Errc::not_found ? "there is no status yet: is hallpass-agent running? `systemctl status hallpass-agent`"
-                                                         : text.error().message);
+    return complain(text.error().code == Errc::not_found
+                        ? "there is no status yet: is hallpass-agent running? `systemctl status hallpass-agent`"
+                        : text.error().message);
   }
   const Result<Json> status = parse_json(*text);
   if (!status) return complain(layout.status() + " cannot be read: " + status.error().message);

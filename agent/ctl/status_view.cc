@@ -58,7 +58,8 @@ std::string staleness(const Json& status, const ClockReading& clock) {
   // By the time since boot, which nobody sets. The file lies in /run: it does not outlive a boot.
   const std::int64_t age = clock.boottime.count() - *written;
   if (age <= kStaleAfter_s) return "";
-  return "hallpass-agent has written nothing for " + format_duration(Seconds{age}) + ": `systemctl status hallpass-agent`";
+  return "hallpass-agent has written nothing for " + format_duration(Seconds{age}) +
+         ": `systemctl status hallpass-agent`";
 }
 
 void print_grants(const Json* grants, Printer& out) {
@@ -77,8 +78,9 @@ void print_directories(const Json* directories, Printer& out) {
   if (list == nullptr) return;
   for (const Json& d : *list) {
     const std::string error = text_of(&d, "error");
-    out.line("directory", text_of(&d, "path") + ": " +
-                              (error == "none" ? text_of(&d, "files") + " files, looked at " + out.when(&d, "last_scan") : error));
+    out.line("directory",
+             text_of(&d, "path") + ": " +
+                 (error == "none" ? text_of(&d, "files") + " files, looked at " + out.when(&d, "last_scan") : error));
   }
 }
 
@@ -91,15 +93,19 @@ StatusView view_status(const Json& status, const ClockReading& clock, const Zone
   out.line("host", text_of(&status, "host"));
   const Json* policy = status.find("policy");
   const bool has_policy = policy != nullptr && policy->as_object() != nullptr;
-  out.line("policy", has_policy ? "version " + text_of(policy, "version") + ", valid until " + out.when(policy, "valid_until") : "none");
+  out.line("policy", has_policy
+                         ? "version " + text_of(policy, "version") + ", valid until " + out.when(policy, "valid_until")
+                         : "none");
   print_grants(status.find("grants"), out);
   out.line("admissions", text_of(&status, "admissions") + ", next change " + out.when(&status, "next_change"));
   print_directories(status.find("directories"), out);
   const Json* inputs = status.find("inputs");
-  if (text_of(inputs, "refused") != "0") out.line("refused", text_of(inputs, "refused") + " files since the agent started; the journal names them");
+  if (text_of(inputs, "refused") != "0")
+    out.line("refused", text_of(inputs, "refused") + " files since the agent started; the journal names them");
   const Json* time = status.find("clock");
   out.line("clock", (text_of(time, "synchronised") == "yes" ? "synchronised" : "not synchronised") +
-                        std::string(text_of(time, "strict") == "yes" ? ", strict" : "") + ", floor " + out.when(time, "floor"));
+                        std::string(text_of(time, "strict") == "yes" ? ", strict" : "") + ", floor " +
+                        out.when(time, "floor"));
   out.line("storage", text_of(&status, "storage"));
   const Json* problems = status.find("problems");
   const JsonArray* list = problems == nullptr ? nullptr : problems->as_array();

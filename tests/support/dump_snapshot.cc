@@ -1,5 +1,5 @@
-// dump_snapshot FILE MACHINE_ID_FILE: a snapshot as one JSON object on stdout, read with the reader that sshd's module uses. Exit 0: whole.
-// 1: it cannot be opened. 3: some records are damaged.
+// dump_snapshot FILE MACHINE_ID_FILE: a snapshot as one JSON object on stdout, read with the reader that sshd's module
+// uses. Exit 0: whole. 1: it cannot be opened. 3: some records are damaged.
 #include <lmdb.h>
 #include <unistd.h>
 
@@ -74,20 +74,23 @@ int main(int argc, char** argv) {
   std::string admissions, keys;
   for (const std::string& account : accounts_in(argv[1])) {
     damaged += reader->admissions(account, [&](const AdmissionView& a) {
-      admissions += (admissions.empty() ? "" : ",") + std::string("{\"account\":") + quote(a.account) + ",\"subject\":" +
-                    quote(a.subject) + ",\"id\":" + quote(a.id) + ",\"start\":" + std::to_string(to_unix(a.start)) +
-                    ",\"end\":" + std::to_string(to_unix(a.end)) + "}";
+      admissions += (admissions.empty() ? "" : ",") + std::string("{\"account\":") + quote(a.account) +
+                    ",\"subject\":" + quote(a.subject) + ",\"id\":" + quote(a.id) +
+                    ",\"start\":" + std::to_string(to_unix(a.start)) + ",\"end\":" + std::to_string(to_unix(a.end)) +
+                    "}";
       return true;
     });
     damaged += reader->keys(account, [&](const KeyView& k) {
-      keys += (keys.empty() ? "" : ",") + std::string("{\"account\":") + quote(k.account) + ",\"subject\":" + quote(k.subject) +
-              ",\"fingerprint\":" + quote(k.fingerprint) + "}";
+      keys += (keys.empty() ? "" : ",") + std::string("{\"account\":") + quote(k.account) +
+              ",\"subject\":" + quote(k.subject) + ",\"fingerprint\":" + quote(k.fingerprint) + "}";
       return true;
     });
   }
-  std::printf("{\"host\":%s,\"fleet\":%s,\"policy_version\":%lld,\"generation\":%llu,\"floor\":%lld,\"admissions\":[%s],\"keys\":[%s]}\n",
-              quote(m.host).c_str(), quote(m.fleet).c_str(), static_cast<long long>(m.policy_version),
-              static_cast<unsigned long long>(m.generation), static_cast<long long>(to_unix(m.floor.wall)), admissions.c_str(),
-              keys.c_str());
+  std::printf(
+      "{\"host\":%s,\"fleet\":%s,\"policy_version\":%lld,\"generation\":%llu,\"floor\":%lld,\"admissions\":[%s],"
+      "\"keys\":[%s]}\n",
+      quote(m.host).c_str(), quote(m.fleet).c_str(), static_cast<long long>(m.policy_version),
+      static_cast<unsigned long long>(m.generation), static_cast<long long>(to_unix(m.floor.wall)), admissions.c_str(),
+      keys.c_str());
   return damaged == 0 ? 0 : 3;
 }

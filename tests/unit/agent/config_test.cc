@@ -1,0 +1,75 @@
+#include "agent/config.h"
+
+#include "tests/unit/cmocka.h"
+
+namespace {
+
+using namespace hallpass;  // NOLINT(google-build-using-namespace)
+
+struct Case {
+  const char* name;
+  const char* toml;
+  const char* fault;  // words of the first error; nullptr: it is good
+  int line;
+};
+
+const Case kCases[] = {
+    {"the least", "name = \"web-3\"\ndirectories = [\"/srv/x\"]\n", nullptr, 0},
+    {"everything",
+     "name = \"web-3\"\nlabels = { env = \"prod\" }\ndirectories = [\"/a\", \"/b\"]\nclock = \"strict\"\nmax_grants = "
+     "5\n",
+     nullptr, 0},
+    {"labels as a table", "name = \"w\"\ndirectories = [\"/a\"]\n[labels]\nenv = \"prod\"\n", nullptr, 0},
+    {"no name", "directories = [\"/a\"]\n", "name", 0},
+    {"a name with a slash", "name = \"a/b\"\ndirectories = [\"/a\"]\n", "not a host name", 0},
+    {"no directories", "name = \"w\"\n", "no directories", 0},
+    {"an empty list", "name = \"w\"\ndirectories = []\n", "no directories", 0},
+    {"a relative directory", "name = \"w\"\ndirectories = [\"inbox\"]\n", "absolute", 2},
+    {"a directory with ..", "name = \"w\"\ndirectories = [\"/a/../b\"]\n", "absolute", 2},
+    {"the root", "name = \"w\"\ndirectories = [\"/\"]\n", "absolute", 2},
+    {"twice the same", "name = \"w\"\ndirectories = [\"/a\", \"/a\"]\n", "twice", 2},
+    {"a label called host", "name = \"w\"\ndirectories = [\"/a\"]\n[labels]\nhost = \"x\"\n", "host", 4},
+    {"a label with capitals", "name = \"w\"\ndirectories = [\"/a\"]\n[labels]\nEnv = \"x\"\n", "Env", 4},
+    {"a label that is a number", "name = \"w\"\ndirectories = [\"/a\"]\n[labels]\nenv = 3\n", "label", 4},
+    {"labels that are a string", "name = \"w\"\nlabels = \"env\"\ndirectories = [\"/a\"]\n", "labels", 2},
+    {"an unknown clock", "name = \"w\"\ndirectories = [\"/a\"]\nclock = \"fast\"\n", "clock", 0},
+    {"an unknown member", "name = \"w\"\ndirectories = [\"/a\"]\ncolour = \"red\"\n", "colour", 3},
+    {"no TOML", "name = \n", "", 1},
+};
+
+int wrong_cases() {
+  int wrong = 0;
+  for (const Case& c : kCases) {
+    std::vector<Diagnostic> found;
+    const bool good = parse_host_config(c.toml, found).has_value();
+    wrong += wrong_if(good != (c.fault == nullptr), c.name);
+    wrong += wrong_if(good == has_errors(found), c.name);
+    if (c.fault == nullptr || found.empty()) continue;
+    wrong += wrong_if(found.front().message.find(c.fault) == std::string::npos, c.name);
+    wrong += wrong_if(c.line != 0 && found.front().line != c.line, c.name);
+    wrong += wrong_if(found.front().cure.empty() && c.fault[0] != '\0', c.name);
+  }
+  return wrong;
+}
+
+int wrong_values() {
+  std::vector<Diagnostic> found;
+  const auto c = parse_host_config(kCases[1].toml, found);
+  return wrong_if(!c || c->host.name != "web-3" || c->host.labels.at("env") != "prod" || c->directories.size() != 2 ||
+                      !c->strict_clock || c->max_grants != 5,
+                  "values");
+}
+
+void test_cases(void**) {
+  assert_int_equal(wrong_cases(), 0);
+}
+void test_values(void**) {
+  assert_int_equal(wrong_values(), 0);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_values)};
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
