@@ -278,6 +278,7 @@ int SnapshotReader::admissions(std::string_view account, const std::function<boo
     view.reason = text(a.reason());
     view.ticket = text(a.ticket());
     view.approvers = texts(a.approvers());
+    view.keys = texts(a.keys());
     view.start = from_unix(a.start());
     view.end = from_unix(a.end());
     view.personal = a.personal();

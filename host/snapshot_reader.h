@@ -25,6 +25,7 @@ namespace hallpass {
 struct AdmissionView {
   std::string_view account, subject, id, runbook, reason, ticket;
   std::vector<std::string_view> approvers;
+  std::vector<std::string_view> keys;  // the subject's, "<fingerprint> <type> <base64>"
   Digest grant;
   UnixTime start, end;    // admits while start <= now < end
   bool personal = false;  // the account is the subject's own

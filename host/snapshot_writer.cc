@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <numeric>
+#include <span>
 #include <system_error>
 
 #include "host/snapshot_generated.h"
@@ -52,6 +54,15 @@ std::string_view rest_of(const Waiting& w) {
   return w.subject;
 }
 
+enum Database { kAdmissions, kKeys, kWaiting, kMeta, kDatabases };
+constexpr const char* kNames[kDatabases] = {"admissions", "keys", "waiting", "meta"};
+
+// A record by its place in the content.
+struct Item {
+  Database db;
+  std::uint32_t index;
+};
+
 Offset<fb::Command> encode(FlatBufferBuilder& b, const Command& c) {
   const auto user = b.CreateString(c.as_user), group = b.CreateString(c.as_group), sha256 = b.CreateString(c.sha256);
   const auto executables = b.CreateVectorOfStrings(c.executables);
@@ -61,15 +72,25 @@ Offset<fb::Command> encode(FlatBufferBuilder& b, const Command& c) {
                            static_cast<std::uint8_t>(c.subcommands), env_keep, c.unbounded, c.password);
 }
 
-void encode(FlatBufferBuilder& b, const Admission& a) {
+// An admission with the keys of its subject on its account: what decides a login is one record.
+struct KeyedAdmission {
+  const Admission& admission;
+  std::span<const std::uint32_t> keys;  // indices into all_keys
+  const std::vector<AccountKey>& all_keys;
+};
+
+void encode(FlatBufferBuilder& b, const KeyedAdmission& keyed) {
+  const Admission& a = keyed.admission;
+  std::vector<std::string> lines;
+  for (const auto i : keyed.keys) lines.push_back(keyed.all_keys[i].fingerprint + " " + keyed.all_keys[i].line);
   std::vector<Offset<fb::Command>> commands;
   for (const auto& c : a.commands) commands.push_back(encode(b, c));
   const auto list = b.CreateVector(commands);
   const auto subject = b.CreateString(a.subject), id = b.CreateString(a.id), runbook = b.CreateString(a.runbook);
   const auto reason = b.CreateString(a.reason), ticket = b.CreateString(a.ticket);
-  const auto approvers = b.CreateVectorOfStrings(a.approvers);
+  const auto approvers = b.CreateVectorOfStrings(a.approvers), keys = b.CreateVectorOfStrings(lines);
   b.Finish(fb::CreateAdmission(b, subject, id, runbook, reason, ticket, approvers, to_unix(a.start), to_unix(a.end),
-                               a.personal, a.shared_sudo, a.alert, a.rule, list));
+                               a.personal, a.shared_sudo, a.alert, a.rule, list, keys));
 }
 
 void encode(FlatBufferBuilder& b, const AccountKey& k) {
@@ -90,9 +111,6 @@ void encode(FlatBufferBuilder& b, const SnapshotMeta& m) {
                           to_unix(m.floor.wall), m.floor.boottime.count(), boot, to_unix(m.valid_until),
                           m.strict_clock));
 }
-
-enum Database { kAdmissions, kKeys, kWaiting, kMeta, kDatabases };
-constexpr const char* kNames[kDatabases] = {"admissions", "keys", "waiting", "meta"};
 
 // One writing transaction over an LMDB file that lives in a memory file.
 class Image {
@@ -122,11 +140,12 @@ class Image {
     for (int i = 0; i < kDatabases && rc == 0; ++i) rc = mdb_dbi_open(txn_, kNames[i], MDB_CREATE, &dbi_[i]);
     return rc == 0 ? put(kMeta, "meta", meta) : rc;
   }
-  // In the order of keys within each database: every page is filled and none is written twice.
-  template <class T>
-  int add(Database db, const T& record) {
+  // In the order of keys within each database: every page is filled and none is written twice. `record` names account
+  // and key, `value` is what gets encoded.
+  template <class Record, class Value>
+  int add(Database db, const Record& record, const Value& value) {
     key_.assign(record.account).append(1, '\0').append(rest_of(record));
-    return put(db, key_, record);
+    return put(db, key_, value);
   }
 
   // Commits; *used: how much of the file is.
@@ -168,11 +187,6 @@ std::size_t estimate(const SnapshotContent& content) {
   return bytes + 1024 * (content.keys.size() + content.waiting.size());
 }
 
-struct Item {
-  Database db;
-  std::uint32_t index;
-};
-
 // Calls f with the record that an item stands for.
 template <class F>
 auto with_record(const SnapshotContent& c, const Item& item, F f) {
@@ -198,6 +212,31 @@ std::vector<Item> in_order(const SnapshotContent& c) {
   return items;
 }
 
+std::pair<std::string_view, std::string_view> owner_of(const AccountKey& k) {
+  return {k.account, k.subject};
+}
+
+// Indices of the keys, those of one subject on one account side by side.
+std::vector<std::uint32_t> by_owner(const std::vector<AccountKey>& keys) {
+  std::vector<std::uint32_t> order(keys.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return owner_of(keys[a]) < owner_of(keys[b]); });
+  return order;
+}
+
+int add_record(Image& image, const SnapshotContent& c, const Item& item, std::span<const std::uint32_t> keys_by_owner) {
+  if (item.db != kAdmissions) {
+    return item.db == kKeys ? image.add(kKeys, c.keys[item.index], c.keys[item.index])
+                            : image.add(kWaiting, c.waiting[item.index], c.waiting[item.index]);
+  }
+  const Admission& admission = c.admissions[item.index];
+  const std::pair<std::string_view, std::string_view> owner(admission.account, admission.subject);
+  const auto first = std::lower_bound(keys_by_owner.begin(), keys_by_owner.end(), owner,
+                                      [&](auto k, const auto& wanted) { return owner_of(c.keys[k]) < wanted; });
+  const auto last = std::find_if(first, keys_by_owner.end(), [&](auto k) { return owner_of(c.keys[k]) != owner; });
+  return image.add(kAdmissions, admission, KeyedAdmission{admission, {first, last}, c.keys});
+}
+
 // One attempt at building into `fd`; MDB_MAP_FULL asks for another with more room.
 int build_into(int fd, std::size_t room, const SnapshotContent& content, std::string& culprit) {
   std::size_t used = 0;
@@ -205,9 +244,10 @@ int build_into(int fd, std::size_t room, const SnapshotContent& content, std::st
     Image image;
     int rc = image.open(fd, room);
     if (rc == 0) rc = image.begin(content.meta);
+    const std::vector<std::uint32_t> keys_by_owner = by_owner(content.keys);
     for (const Item& item : in_order(content)) {
-      if (rc != 0) return rc;
-      rc = with_record(content, item, [&](const auto& record) { return image.add(item.db, record); });
+      if (rc != 0) break;
+      rc = add_record(image, content, item, keys_by_owner);
       if (rc != 0)
         culprit = with_record(content, item, [&](const auto& r) { return kNames[item.db] + (" of " + r.account); });
     }

@@ -1,5 +1,7 @@
 #include "pam/login.h"
 
+#include <algorithm>
+
 #include "pam/words.h"
 
 namespace hallpass {
@@ -10,6 +12,28 @@ Verdict refused(const char* why, std::string words) {
   v.why = why;
   v.words = std::move(words);
   return v;
+}
+
+bool names_a_key(const Login& login) {
+  return !login.keys.empty() || login.offered.has_value();
+}
+
+// Is the subject of this admission the one who logs in? Every key proved must be one of his. Without a key the session
+// phase admits to a personal account only; the account phase, which may not know the key yet, to any. `fingerprint` is
+// set to that of a key of his.
+bool is_subject(const Login& login, const AdmissionView& a, std::string& fingerprint) {
+  if (!names_a_key(login)) return a.personal || !login.session;
+  const auto holds = [&](std::string_view wanted, bool by_line) {
+    for (const auto key : a.keys) {
+      const auto print = key.substr(0, key.find(' '));
+      if (print.size() == key.size() || (by_line ? key.substr(print.size() + 1) : print) != wanted) continue;
+      fingerprint = print;
+      return true;
+    }
+    return false;
+  };
+  if (login.keys.empty()) return holds(*login.offered, false);
+  return std::all_of(login.keys.begin(), login.keys.end(), [&](const auto& line) { return holds(line, true); });
 }
 
 // Whom the keys belong to; `why` is set when they do not name one person.
@@ -102,6 +126,23 @@ std::string owner_words(const Owner& owner, const Login& login, const std::strin
   return "hallpass: this key is nobody's" + place + ": the policy does not list it";
 }
 
+// Why not, and what helps. Changes nothing about the answer.
+void explain_refusal(const SnapshotReader& store, const Login& login, UnixTime now, Verdict& v) {
+  const Owner owner = owner_of(store, login);
+  v.key = owner.fingerprint;
+  v.damaged += owner.damaged;
+  if (owner.why != nullptr) {
+    v.why = owner.why;
+    v.words = owner_words(owner, login, store.meta().host);
+  } else {
+    v.why = "no_grant";
+    v.subject = owner.subject.empty() ? owner_of_account(store, login.account) : owner.subject;
+    v.words = no_admission_words(store, login, v.subject, now, v);
+    if (v.subject.empty()) v.why = "key_needed";
+  }
+  if (v.damaged > 0) v.words = store_words("a record of it is damaged") + "\n" + v.words;
+}
+
 }  // namespace
 
 Verdict decide(const SnapshotReader& store, const ClockReading& clock, const Login& login) {
@@ -112,30 +153,15 @@ Verdict decide(const SnapshotReader& store, const ClockReading& clock, const Log
                        " is not synchronised yet, and its owners ask for that. Try again in a minute");
   }
   const UnixTime now = effective_now(clock, meta.floor);
-  const Owner owner = owner_of(store, login);
-  Verdict v = owner.why != nullptr ? refused(owner.why, owner_words(owner, login, meta.host)) : refused("no_grant", "");
-  v.key = owner.fingerprint;
-  v.damaged = owner.damaged;
-  if (owner.why == nullptr) {
-    // Without a key the session phase admits to a personal account only; the account phase, which may not know the key
-    // yet, to any.
-    const bool personal_only = owner.subject.empty() && login.session;
-    v.damaged += store.admissions(login.account, [&](const AdmissionView& a) {
-      const bool his = owner.subject.empty() ? (a.personal || !personal_only) : a.subject == owner.subject;
-      if (!his || a.start > now || now >= a.end || a.end <= v.end) return true;
-      take(v, a, now);
-      v.sure = !owner.subject.empty() || a.personal;
-      v.words = admitted_words(meta.host, a, now);
-      return true;
-    });
-    if (v.decision == Verdict::Decision::deny) {
-      v.subject = owner.subject.empty() ? owner_of_account(store, login.account) : owner.subject;
-      v.words = no_admission_words(store, login, v.subject, now, v);
-      if (v.subject.empty()) v.why = "key_needed";
-    }
-  }
-  if (v.decision == Verdict::Decision::deny && v.damaged > 0)
-    v.words = store_words("a record of it is damaged") + "\n" + v.words;
+  Verdict v;
+  v.damaged = store.admissions(login.account, [&](const AdmissionView& a) {
+    if (a.start > now || now >= a.end || a.end <= v.end || !is_subject(login, a, v.key)) return true;
+    take(v, a, now);
+    v.sure = names_a_key(login) || a.personal;
+    if (!login.session) v.words = admitted_words(meta.host, a, now);  // told once, by the account phase
+    return true;
+  });
+  if (v.decision == Verdict::Decision::deny) explain_refusal(store, login, now, v);
   return v;
 }
 

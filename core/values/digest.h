@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -15,7 +14,8 @@ namespace hallpass {
 
 struct Digest {
   std::array<std::uint8_t, 32> bytes{};
-  auto operator<=>(const Digest&) const = default;
+  bool operator==(const Digest& other) const { return bytes == other.bytes; }
+  bool operator<(const Digest& other) const { return bytes < other.bytes; }
 };
 
 struct DigestHash {

@@ -38,10 +38,22 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return has_value(); }
 
   // Reading the side that is not there is a bug of ours: it aborts.
-  T& value() & { return has_value() ? *std::get_if<0>(&state_) : (std::abort(), *std::get_if<0>(&state_)); }
-  const T& value() const& { return has_value() ? *std::get_if<0>(&state_) : (std::abort(), *std::get_if<0>(&state_)); }
+  T& value() & {
+    T* value = std::get_if<0>(&state_);
+    if (value == nullptr) std::abort();
+    return *value;
+  }
+  const T& value() const& {
+    const T* value = std::get_if<0>(&state_);
+    if (value == nullptr) std::abort();
+    return *value;
+  }
   T&& value() && { return std::move(value()); }
-  const Error& error() const { return has_value() ? (std::abort(), *std::get_if<1>(&state_)) : *std::get_if<1>(&state_); }
+  const Error& error() const {
+    const Error* error = std::get_if<1>(&state_);
+    if (error == nullptr) std::abort();
+    return *error;
+  }
 
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
