@@ -20,6 +20,7 @@ struct Admission {
   bool personal = false, shared_sudo = false, alert = false;
   int rule = 0;
   std::vector<Command> commands;
+  Digest what;  // of all the above, where its maker keeps it (zero: he does not); for telling two apart, never written
 };
 
 struct AccountKey {
