@@ -227,7 +227,9 @@ int run_command_line(int argc, char** argv) {
   add_views(app, typed.list, typed.show, commands);
   add_policy(app, typed.init, typed.policy, commands);
   add_rest(app, typed.words, commands);
-  for (const auto& [sub, run] : commands) sub->fallthrough();
+  for (const auto& [sub, run] : commands) {
+    if (sub->get_name() != "host") sub->fallthrough();  // what follows `host` is not ours to read
+  }
   app.require_subcommand(1);
   try {
     app.parse(argc, argv);

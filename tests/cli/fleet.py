@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 
@@ -203,6 +204,8 @@ class Fleet:
                 seen += data
             if waiting and waiting[0][0].encode() in seen:
                 os.write(fd, waiting.pop(0)[1].encode())
+        else:
+            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         os.close(fd)
         return os.waitstatus_to_exitcode(status), seen.decode().replace("\r\n", "\n")
