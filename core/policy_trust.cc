@@ -72,7 +72,6 @@ const std::string* signer_of(const EnvelopeSignature& entry, ByteView message, c
   if (!admin || voided.count(admin->key->fingerprint()) != 0) return nullptr;
   const auto presence = verify_sshsig(*signature, *admin->key, kPolicyNamespace, message, {});
   if (!presence) return nullptr;
-  if (admin->key->is_security_key() && *presence == Presence::none) return nullptr;
   return admin->owner;
 }
 

@@ -147,11 +147,15 @@ struct SecurityKeySignature {
 };
 
 Presence presence_of(std::uint8_t flags) {
-  if ((flags & kUserPresent) == 0) return Presence::none;
   return (flags & kUserVerified) == 0 ? Presence::touch : Presence::verified;
 }
 
+// `ssh-keygen -Y verify` never looks at UP: that somebody was there is ours to ask.
 Status check_flags(std::uint8_t flags) {
+  if ((flags & kUserPresent) == 0) {
+    return Error{Errc::bad_signature,
+                 "the security key was not touched: its signature does not say that anyone was there"};
+  }
   if ((flags & ~kKnownFlags) != 0) return Error{Errc::unsupported, "the security key set flags that are not allowed"};
   if ((flags & kBackedUp) != 0 && (flags & kBackupEligible) == 0) {
     return malformed("the security key says \"backed up\" but not \"may be backed up\"");

@@ -35,7 +35,7 @@ std::string format_sshsig_armor(ByteView blob);
 
 // Verifies that `signature` over `message` was made by `enrolled` for `name_space`. `webauthn_origins`: origins from which a browser's
 // signature is accepted (exact match), normally empty. Flags that are not UP, UV, BE, BS are refused; a security key's signature
-// without UP is accepted only as Presence::none.
+// without UP (touch) is refused, whatever the policy asks.
 // Errors: unknown_key (embedded key is another), mismatch (namespace, origin), malformed, unsupported, bad_signature.
 Result<Presence> verify_sshsig(const Sshsig& signature, const PublicKey& enrolled, std::string_view name_space, ByteView message,
                                std::span<const std::string> webauthn_origins);

@@ -342,12 +342,15 @@ def test_fido_signatures(new_site, demanded):
         fleet.close()
 
 
-def test_without_presence_demanded_an_untouched_fido_key_counts_like_a_plain_one(new_site):
+def test_without_presence_demanded_an_untouched_fido_key_is_still_no_signature(new_site):
     fleet = Fleet()
     try:
         key = fleet.add_fido("alice")
         site = new_site(fleet=fleet)
         site.put(fleet.request("alice", "quick", key=key, env={"SK_SOFT_NOUP": "1"}))
+        site.settle()
+        site.assert_refused("alice", "alice")
+        site.put(fleet.request("alice", "quick", key=key))
         site.await_admitted("alice", fleet.key("alice"))
     finally:
         fleet.close()

@@ -299,13 +299,6 @@ std::vector<Case> step_4() {
          demand_presence(s, "touch");
        },
        kActive, Step::none, ""},
-      {"an untouched security key",
-       [](Scene& s) {
-         s.add(TestKey::security("alice"), s.request, 0);
-         s.add(TestKey::security("bob"), s.decision("bob", 300));
-         demand_presence(s, "touch");
-       },
-       kVoid, Step::presence, ""},
       {"touched where verified is asked",
        [](Scene& s) {
          s.add(TestKey::security("alice"), s.request);

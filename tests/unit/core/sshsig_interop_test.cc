@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "core/sshsig.h"
 #include "tests/unit/cmocka.h"
@@ -75,13 +76,13 @@ struct Touch {
   const char* name;
   bool no_presence;
   bool verification;
-  Presence presence;
+  std::optional<Presence> presence;  // nullopt: refused
 };
 const Touch kTouches[] = {
     {"touched", false, false, Presence::touch},
     {"touched and verified", false, true, Presence::verified},
-    {"not touched", true, false, Presence::none},
-    {"verified, not touched", true, true, Presence::none},
+    {"not touched", true, false, std::nullopt},
+    {"verified, not touched", true, true, std::nullopt},
 };
 const Touch kPlain = {"plain key", false, false, Presence::none};
 
@@ -99,8 +100,8 @@ int wrong_signature(const Folder& folder, const PublicKey& key, const Touch& tou
   if (!blob) return wrong_if(true, name);
   const Sshsig signature = hallpass::parse_sshsig(blob.value()).value();
   const Result<Presence> presence = hallpass::verify_sshsig(signature, key, kNamespace, as_bytes(kMessage), kNoOrigins);
-  int wrong =
-      wrong_if(!presence || presence.value() != touch.presence, (std::string(name) + ", " + touch.name).c_str());
+  int wrong = wrong_if(presence.has_value() != touch.presence.has_value() || (presence && *presence != *touch.presence),
+                       (std::string(name) + ", " + touch.name).c_str());
   const auto other = hallpass::verify_sshsig(signature, key, kNamespace, as_bytes(kMessage + "x"), kNoOrigins);
   wrong += wrong_if(other.has_value(), name);
 

@@ -135,7 +135,7 @@ const Row kRows[] = {
     {"es256_up_only", kUsual, 0x01, true, Presence::touch},
     {"es256_backed_up_passkey", kUsual, 0x1d},
     {"may be backed up", kUsual, 0x0d},
-    {"bad_no_up: proves no presence", kUsual, 0x04, true, Presence::none},
+    {"bad_no_up", kUsual, 0x04, false},
     {"es256_with_extensions: refused here",
      kUsual,
      0x85,

@@ -360,7 +360,8 @@ int wrong_facts() {
   wrong += wrong_if(other_spelling("ey", "\\u0065y") != wire, "nor are escapes");
   wrong += wrong_if(presence(testing::kTouched) != Presence::touch, "touch");
   wrong += wrong_if(presence(testing::kVerified) != Presence::verified, "verified");
-  wrong += wrong_if(presence(0) != Presence::none, "no touch is no presence");
+  const std::string untouched = testing::sign_payload(ring.bob, StatementKind::decision, kDecision, 0);
+  wrong += wrong_if(open_statement(untouched, "acme-prod", ring).has_value(), "a security key that was not touched");
   wrong += wrong_if(origin != "https://hallpass.example", "origin");
   wrong += wrong_if(no_origin.has_value() || no_origin.error().code != Errc::mismatch, "an origin that nobody named");
   return wrong;
