@@ -1,5 +1,6 @@
-// DSSE v1 envelopes (secure-systems-lab/dsse), in the strict form of docs/formats.md: exactly the members payload, payloadType and
-// signatures (each with exactly keyid and sig), standard canonical base64, no repeated or unknown member.
+// DSSE v1 envelopes (secure-systems-lab/dsse), in the strict form of docs/formats.md: exactly the members payload,
+// payloadType and signatures (each with exactly keyid and sig), standard canonical base64, no repeated or unknown
+// member.
 #pragma once
 
 #include <string>

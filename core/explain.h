@@ -15,7 +15,8 @@ using TimePrinter = std::function<std::string(UnixTime)>;
 
 // One line: "active until 14:32 (12m left), by rule 2; approved by bob".
 std::string summarize(const Judgement& j, UnixTime now, const TimePrinter& print);
-// Every rule and why it admits or not, step by step, ending in what would help ("bob or ana can run: hallpass approve k7m3-9x2d-q4fh").
+// Every rule and why it admits or not, step by step, ending in what would help ("bob or ana can run: hallpass approve
+// k7m3-9x2d-q4fh").
 std::vector<std::string> explain(const Judgement& j, const Policy& policy, UnixTime now, const TimePrinter& print);
 Json to_json_value(const Judgement& j);
 

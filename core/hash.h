@@ -7,6 +7,8 @@
 namespace hallpass {
 
 Digest sha256(ByteView bytes);
-inline Digest sha256(std::string_view text) { return sha256(as_bytes(text)); }
+inline Digest sha256(std::string_view text) {
+  return sha256(as_bytes(text));
+}
 
 }  // namespace hallpass

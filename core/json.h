@@ -1,7 +1,7 @@
 // JSON as statements use it: objects, arrays, strings, booleans, null and 64-bit integers, nothing else.
 //
-// parse_json refuses repeated members, fractions and exponents, invalid UTF-8, nesting over kMaxJsonDepth, and bytes after the value.
-// Built on nlohmann's SAX parser, which alone would keep the last of repeated members silently.
+// parse_json refuses repeated members, fractions and exponents, invalid UTF-8, nesting over kMaxJsonDepth, and bytes
+// after the value. Built on nlohmann's SAX parser, which alone would keep the last of repeated members silently.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +27,15 @@ class Json {
   using Value = std::variant<std::nullptr_t, bool, std::int64_t, std::string, JsonArray, JsonObject>;
 
   Json() : value_(nullptr) {}
-  Json(std::nullptr_t) : value_(nullptr) {}                    // NOLINT(google-explicit-constructor)
-  Json(bool b) : value_(b) {}                                  // NOLINT(google-explicit-constructor)
-  Json(int n) : value_(static_cast<std::int64_t>(n)) {}        // NOLINT(google-explicit-constructor)
-  Json(std::int64_t n) : value_(n) {}                          // NOLINT(google-explicit-constructor)
-  Json(std::string s) : value_(std::move(s)) {}                // NOLINT(google-explicit-constructor)
-  Json(std::string_view s) : value_(std::string(s)) {}         // NOLINT(google-explicit-constructor)
-  Json(const char* s) : value_(std::string(s)) {}              // NOLINT(google-explicit-constructor)
-  Json(JsonArray a) : value_(std::move(a)) {}                  // NOLINT(google-explicit-constructor)
-  Json(JsonObject o) : value_(std::move(o)) {}                 // NOLINT(google-explicit-constructor)
+  Json(std::nullptr_t) : value_(nullptr) {}              // NOLINT(google-explicit-constructor)
+  Json(bool b) : value_(b) {}                            // NOLINT(google-explicit-constructor)
+  Json(int n) : value_(static_cast<std::int64_t>(n)) {}  // NOLINT(google-explicit-constructor)
+  Json(std::int64_t n) : value_(n) {}                    // NOLINT(google-explicit-constructor)
+  Json(std::string s) : value_(std::move(s)) {}          // NOLINT(google-explicit-constructor)
+  Json(std::string_view s) : value_(std::string(s)) {}   // NOLINT(google-explicit-constructor)
+  Json(const char* s) : value_(std::string(s)) {}        // NOLINT(google-explicit-constructor)
+  Json(JsonArray a) : value_(std::move(a)) {}            // NOLINT(google-explicit-constructor)
+  Json(JsonObject o) : value_(std::move(o)) {}           // NOLINT(google-explicit-constructor)
 
   bool is_null() const { return value_.index() == 0; }
   const bool* as_bool() const { return std::get_if<bool>(&value_); }
@@ -58,11 +58,12 @@ Result<Json> parse_json(std::string_view text);
 std::string to_json(const Json& value);
 // For people: two spaces of indentation, a final newline.
 std::string to_pretty_json(const Json& value);
-// RFC 8785 (JSON Canonicalization Scheme), for digests: members sorted by UTF-16 code units. Integers over 2^53 are a bug of ours.
+// RFC 8785 (JSON Canonicalization Scheme), for digests: members sorted by UTF-16 code units. Integers over 2^53 are a
+// bug of ours.
 std::string to_canonical_json(const Json& value);
 
-// Reads an object member by member and remembers the first fault, so that a payload's reader is a list of its members. After the last
-// member call finish(): it reports the first missing, mistyped or unknown member by name.
+// Reads an object member by member and remembers the first fault, so that a payload's reader is a list of its members.
+// After the last member call finish(): it reports the first missing, mistyped or unknown member by name.
 class JsonReader {
  public:
   explicit JsonReader(const Json& object, std::string what);  // what: "a request", for messages

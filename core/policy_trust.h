@@ -32,15 +32,15 @@ std::optional<Trust> parse_trust(std::string_view toml, std::vector<Diagnostic>&
 // {"hallpass":"policy/1","fleet":"…","version":7,"sha256":"…"}
 std::string policy_payload(std::string_view fleet, std::int64_t version, const Digest& digest);
 
-// The admins (by name) whose signatures in `sig` (the .sig file's bytes) cover this policy text. A signature by another key is skipped;
-// several signatures by one person count once. `voided`: fingerprints of keys that no longer sign. Errors: malformed, mismatch (the
-// envelope is about another file, version or fleet).
+// The admins (by name) whose signatures in `sig` (the .sig file's bytes) cover this policy text. A signature by another
+// key is skipped; several signatures by one person count once. `voided`: fingerprints of keys that no longer sign.
+// Errors: malformed, mismatch (the envelope is about another file, version or fleet).
 Result<std::set<std::string>> policy_signers(const Policy& policy, std::string_view sig, const Admins& admins,
                                              const std::set<std::string>& voided);
 
-// May `next` follow? Needs a threshold of `trusted`; where the admins, their keys or the threshold differ, also of its own. The fleet
-// must be `fleet`, the version greater than `least_version` - 1. Errors: untrusted (says whose signatures are missing), mismatch,
-// malformed, unsupported (format).
+// May `next` follow? Needs a threshold of `trusted`; where the admins, their keys or the threshold differ, also of its
+// own. The fleet must be `fleet`, the version greater than `least_version` - 1. Errors: untrusted (says whose
+// signatures are missing), mismatch, malformed, unsupported (format).
 Status accept_policy(const Policy& next, std::string_view sig, const Admins& trusted, std::string_view fleet,
                      std::int64_t least_version, const std::set<std::string>& voided);
 

@@ -16,10 +16,11 @@ namespace hallpass {
 
 enum class KeyType { ed25519, ecdsa_p256, rsa, sk_ed25519, sk_ecdsa_p256 };
 
-// A parsed, valid key of a supported type: a P-256 point is on the curve, RSA is 2048..8192 bits with an odd exponent of at most 32
-// bits. A security key's application is "ssh:" or begins with it; a sk-ecdsa key whose application is a domain is a passkey, which
-// verifies signatures made in a browser and nothing else. (Ed25519 keys are any 32 bytes, as everywhere: those that are no point
-// verify nothing.) Cheap to copy (shared, immutable). Equality is of the blob's bytes.
+// A parsed, valid key of a supported type: a P-256 point is on the curve, RSA is 2048..8192 bits with an odd exponent
+// of at most 32 bits. A security key's application is "ssh:" or begins with it; a sk-ecdsa key whose application is a
+// domain is a passkey, which verifies signatures made in a browser and nothing else. (Ed25519 keys are any 32 bytes, as
+// everywhere: those that are no point verify nothing.) Cheap to copy (shared, immutable). Equality is of the blob's
+// bytes.
 class PublicKey {
  public:
   // blob: the SSH wire form, nothing after it. Errors: malformed, unsupported (type named; certificates are not keys).
@@ -28,7 +29,7 @@ class PublicKey {
   static Result<PublicKey> from_line(std::string_view line);
 
   KeyType type() const;
-  std::string_view type_name() const;      // "ssh-ed25519"
+  std::string_view type_name() const;  // "ssh-ed25519"
   const Bytes& blob() const;
   const std::string& fingerprint() const;  // "SHA256:" and unpadded base64 of SHA-256(blob)
   std::string line() const;                // "<type> <base64>", no comment

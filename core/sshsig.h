@@ -1,5 +1,5 @@
-// SSHSIG signatures (OpenSSH PROTOCOL.sshsig), verified with OpenSSL EVP only, stricter than ssh-keygen where it is lax.
-// The order of checks and what is refused: docs/formats.md, "SSH signatures".
+// SSHSIG signatures (OpenSSH PROTOCOL.sshsig), verified with OpenSSL EVP only, stricter than ssh-keygen where it is
+// lax. The order of checks and what is refused: docs/formats.md, "SSH signatures".
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxSshsigBytes = std::size_t{16} * 1024;
 enum class Presence { none, touch, verified };
 
 struct Sshsig {
-  PublicKey key;          // as embedded: NOT trusted until the caller finds it enrolled
+  PublicKey key;  // as embedded: NOT trusted until the caller finds it enrolled
   std::string name_space;
   std::string hash;       // "sha256" or "sha512"
   std::string algorithm;  // "ssh-ed25519", "rsa-sha2-512", "webauthn-sk-ecdsa-sha2-nistp256@openssh.com" ...
@@ -29,15 +29,16 @@ struct Sshsig {
 // Parses a raw blob; nothing is verified. Errors: too_large, malformed, unsupported.
 Result<Sshsig> parse_sshsig(ByteView blob);
 
-// Between "-----BEGIN SSH SIGNATURE-----" lines, as `ssh-keygen -Y sign` prints it. Strict: canonical base64, nothing around it.
+// Between "-----BEGIN SSH SIGNATURE-----" lines, as `ssh-keygen -Y sign` prints it. Strict: canonical base64, nothing
+// around it.
 Result<Bytes> parse_sshsig_armor(std::string_view armored);
 std::string format_sshsig_armor(ByteView blob);
 
-// Verifies that `signature` over `message` was made by `enrolled` for `name_space`. `webauthn_origins`: origins from which a browser's
-// signature is accepted (exact match), normally empty. Flags that are not UP, UV, BE, BS are refused; a security key's signature
-// without UP (touch) is refused, whatever the policy asks.
-// Errors: unknown_key (embedded key is another), mismatch (namespace, origin), malformed, unsupported, bad_signature.
-Result<Presence> verify_sshsig(const Sshsig& signature, const PublicKey& enrolled, std::string_view name_space, ByteView message,
-                               std::span<const std::string> webauthn_origins);
+// Verifies that `signature` over `message` was made by `enrolled` for `name_space`. `webauthn_origins`: origins from
+// which a browser's signature is accepted (exact match), normally empty. Flags that are not UP, UV, BE, BS are refused;
+// a security key's signature without UP (touch) is refused, whatever the policy asks. Errors: unknown_key (embedded key
+// is another), mismatch (namespace, origin), malformed, unsupported, bad_signature.
+Result<Presence> verify_sshsig(const Sshsig& signature, const PublicKey& enrolled, std::string_view name_space,
+                               ByteView message, std::span<const std::string> webauthn_origins);
 
 }  // namespace hallpass

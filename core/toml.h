@@ -51,11 +51,12 @@ class Toml {
   int line_;
 };
 
-// Parses UTF-8 text. Floats, local dates and times, offsets other than Z are diagnostics, like syntax errors (with line).
-// Returns nullopt when there was any error.
+// Parses UTF-8 text. Floats, local dates and times, offsets other than Z are diagnostics, like syntax errors (with
+// line). Returns nullopt when there was any error.
 std::optional<Toml> parse_toml(std::string_view text, std::vector<Diagnostic>& out);
 
-// Reads one table; every member asked for is marked known, finish() reports the unknown ones with the nearest known name.
+// Reads one table; every member asked for is marked known, finish() reports the unknown ones with the nearest known
+// name.
 class TomlReader {
  public:
   TomlReader(const Toml& table, std::string where, std::vector<Diagnostic>& out);  // where: "[runbooks.restart-web]"

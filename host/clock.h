@@ -1,5 +1,5 @@
-// `now` as hallpass decides by it: the wall clock, but never earlier than the floor that the agent persisted (DESIGN
-// section 7, Clock).
+// `now` as hallpass decides by it: the wall clock, but never earlier than the floor that the agent persisted
+// (docs/architecture.md section 7, Clock).
 //
 //   same boot:   now = max(wall, floor.wall + (boottime - floor.boottime))
 //   other boot:  now = max(wall, floor.wall)

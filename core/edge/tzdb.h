@@ -1,4 +1,5 @@
-// The system's time zones (date-tz over /usr/share/zoneinfo) as core's ZoneTable. Not part of the pure core: it reads the machine.
+// The system's time zones (date-tz over /usr/share/zoneinfo) as core's ZoneTable. Not part of the pure core: it reads
+// the machine.
 #pragma once
 
 #include <set>

@@ -15,11 +15,15 @@ namespace hallpass {
 using Bytes = std::vector<std::uint8_t>;
 using ByteView = std::span<const std::uint8_t>;
 
-inline ByteView as_bytes(std::string_view s) { return {reinterpret_cast<const std::uint8_t*>(s.data()), s.size()}; }
-inline std::string_view as_text(ByteView b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
+inline ByteView as_bytes(std::string_view s) {
+  return {reinterpret_cast<const std::uint8_t*>(s.data()), s.size()};
+}
+inline std::string_view as_text(ByteView b) {
+  return {reinterpret_cast<const char*>(b.data()), b.size()};
+}
 
-// RFC 4648 section 4 with padding. decode: canonical only (length a multiple of 4, unused bits zero, no white space); empty text is
-// empty bytes.
+// RFC 4648 section 4 with padding. decode: canonical only (length a multiple of 4, unused bits zero, no white space);
+// empty text is empty bytes.
 std::string base64_encode(ByteView bytes);
 Result<Bytes> base64_decode(std::string_view text);
 

@@ -30,12 +30,12 @@ struct DigestHash {
 std::string format_digest(const Digest& d);
 Result<Digest> parse_digest(std::string_view text);
 
-// A grant's id for people: the first 12 characters of the lower-case Crockford base32 of the request payload's digest, as
-// `k7m3-9x2d-q4fh`. Machines decide by the full digest.
+// A grant's id for people: the first 12 characters of the lower-case Crockford base32 of the request payload's digest,
+// as `k7m3-9x2d-q4fh`. Machines decide by the full digest.
 std::string grant_id(const Digest& request);
 
-// What a person typed for an id: 1 to 12 Crockford characters, dashes and case ignored, o read as 0, i and l as 1 (Crockford's rule).
-// Returns the canonical characters without dashes, a prefix to compare with. Error: malformed.
+// What a person typed for an id: 1 to 12 Crockford characters, dashes and case ignored, o read as 0, i and l as 1
+// (Crockford's rule). Returns the canonical characters without dashes, a prefix to compare with. Error: malformed.
 Result<std::string> parse_grant_id_prefix(std::string_view typed);
 bool grant_id_has_prefix(const Digest& request, std::string_view canonical_prefix);
 

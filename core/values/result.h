@@ -20,7 +20,7 @@ enum class Errc {
   untrusted,      // well formed and signed, but not by those who may
   mismatch,       // belongs to something else: another fleet, machine, policy, namespace
   not_found,
-  unavailable,    // the machine refused: I/O error, full disk, permission
+  unavailable,  // the machine refused: I/O error, full disk, permission
 };
 
 struct Error {
@@ -31,8 +31,8 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}       // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}   // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }

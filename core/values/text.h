@@ -19,12 +19,12 @@ bool is_name(std::string_view text);
 bool is_utf8(std::string_view text);
 
 // Free text (reason, ticket, comment): valid UTF-8, at most kMaxTextBytes, no control (C0, C1, DEL), bidirectional
-// (U+061C, U+200E/F, U+202A..E, U+2066..9) or zero-width and invisible characters (U+200B..D, U+2060..4, U+FEFF, U+00AD, U+2028/9, U+E0000 tags).
-// The error names the offending character and its byte offset.
+// (U+061C, U+200E/F, U+202A..E, U+2066..9) or zero-width and invisible characters (U+200B..D, U+2060..4, U+FEFF,
+// U+00AD, U+2028/9, U+E0000 tags). The error names the offending character and its byte offset.
 Status check_text(std::string_view text);
 
-// Any bytes made safe to print on a terminal or in a journal field: what check_text forbids, and bytes that are not UTF-8, become
-// \xNN (or \u{NNNN}); cut to `max_bytes` with "..." at a character boundary.
+// Any bytes made safe to print on a terminal or in a journal field: what check_text forbids, and bytes that are not
+// UTF-8, become \xNN (or \u{NNNN}); cut to `max_bytes` with "..." at a character boundary.
 std::string printable(std::string_view bytes, std::size_t max_bytes = 200);
 
 }  // namespace hallpass

@@ -52,8 +52,8 @@ const Store& store_of(int count) {
   return *store;
 }
 
-// A thousand accounts, spread over the whole file, whatever its size: what is compared is the size of the store, not how much of it
-// the processor's caches hold.
+// A thousand accounts, spread over the whole file, whatever its size: what is compared is the size of the store, not
+// how much of it the processor's caches hold.
 int next_user(int count) {
   static std::uint32_t state = 1;
   state = state * 1664525 + 1013904223;

@@ -1,4 +1,5 @@
-// Runs a fuzz target over the files of the folders named on the command line: the corpus as a regression test, with any compiler.
+// Runs a fuzz target over the files of the folders named on the command line: the corpus as a regression test, with any
+// compiler.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -1,9 +1,10 @@
-// LD_PRELOAD shim: ends the process with SIGKILL just before, or just after, its Nth call that changes the disk, so that a test can stop
-// a program at every such call in turn.
+// LD_PRELOAD shim: ends the process with SIGKILL just before, or just after, its Nth call that changes the disk, so
+// that a test can stop a program at every such call in turn.
 //   CRASHPOINT_AT     N, from 1; absent or 0: never
 //   CRASHPOINT_AFTER  set: after the call instead of before it
 //   CRASHPOINT_COUNT  a file that gets the number of calls at exit
-//   CRASHPOINT_FAIL   an errno: every counted call from CRASHPOINT_AT on fails with it instead (EIO 5, ENOSPC 28, EROFS 30)
+//   CRASHPOINT_FAIL   an errno: every counted call from CRASHPOINT_AT on fails with it instead 
+//                     (EIO 5, ENOSPC 28, EROFS 30)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,22 +42,26 @@ __attribute__((destructor)) static void end(void) {
 }
 
 // Whether this call is the one. A child (the ledger's check) changes nothing and is not counted.
-static int counted(void) { return getpid() == owner && ++calls == crash_at; }
-static void die(void) { syscall(SYS_kill, getpid(), SIGKILL); }
+static int counted(void) {
+  return getpid() == owner && ++calls == crash_at;
+}
+static void die(void) {
+  syscall(SYS_kill, getpid(), SIGKILL);
+}
 
-#define WRAP(type, name, params, args)                                        \
-  type name params {                                                          \
-    static type(*real) params;                                                \
-    if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, #name);               \
-    const int now = counted();                                                \
-    if (fail_with != 0 && crash_at > 0 && calls >= crash_at) {                \
-      errno = (int)fail_with;                                                 \
-      return (type)-1;                                                        \
-    }                                                                         \
-    if (now && fail_with == 0 && !after) die();                               \
-    const type result = real args;                                            \
-    if (now && fail_with == 0 && after) die();                                \
-    return result;                                                            \
+#define WRAP(type, name, params, args)                          \
+  type name params {                                            \
+    static type(*real) params;                                  \
+    if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, #name); \
+    const int now = counted();                                  \
+    if (fail_with != 0 && crash_at > 0 && calls >= crash_at) {  \
+      errno = (int)fail_with;                                   \
+      return (type)-1;                                          \
+    }                                                           \
+    if (now && fail_with == 0 && !after) die();                 \
+    const type result = real args;                              \
+    if (now && fail_with == 0 && after) die();                  \
+    return result;                                              \
   }
 
 WRAP(ssize_t, write, (int fd, const void* b, size_t n), (fd, b, n))
@@ -80,16 +85,16 @@ WRAP(int, ftruncate64, (int fd, off_t n), (fd, n))
 WRAP(int, fallocate, (int fd, int m, off_t o, off_t n), (fd, m, o, n))
 
 // These return the error instead of setting errno.
-#define WRAP_FALLOCATE(name)                                    \
-  int name(int fd, off_t o, off_t n) {                          \
-    static int (*real)(int, off_t, off_t);                      \
-    if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, #name); \
-    const int now = counted();                                  \
+#define WRAP_FALLOCATE(name)                                                        \
+  int name(int fd, off_t o, off_t n) {                                              \
+    static int (*real)(int, off_t, off_t);                                          \
+    if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, #name);                     \
+    const int now = counted();                                                      \
     if (fail_with != 0 && crash_at > 0 && calls >= crash_at) return (int)fail_with; \
-    if (now && fail_with == 0 && !after) die();                 \
-    const int result = real(fd, o, n);                          \
-    if (now && fail_with == 0 && after) die();                  \
-    return result;                                              \
+    if (now && fail_with == 0 && !after) die();                                     \
+    const int result = real(fd, o, n);                                              \
+    if (now && fail_with == 0 && after) die();                                      \
+    return result;                                                                  \
   }
 WRAP_FALLOCATE(posix_fallocate)
 WRAP_FALLOCATE(posix_fallocate64)

@@ -34,7 +34,7 @@ def typed(new_site, askpass):
 
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
 def test_password(typed, method):
-    """DESIGN, Login: without a publickey line, only on a personal account with a grant."""
+    """docs/architecture.md section 7, Login: without a publickey line, only on a personal account with a grant."""
     site, login = typed
     r = login("alice", method)
     assert r.code != 0 and "in as" not in r.out and "hallpass request" in r.both, repr(r)

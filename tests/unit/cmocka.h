@@ -1,8 +1,12 @@
 // CMocka, which needs these headers first and has no extern "C" of its own.
 //
-// Its asserts longjmp, so nothing with a destructor may live where they stand. Write the cases in functions that count what failed and
-// assert only the count:
-//     int wrong_cases() { int wrong = 0; for (const Case& c : cases) wrong += wrong_if(f(c) != c.expected, c.name); return wrong; }
+// Its asserts longjmp, so nothing with a destructor may live where they stand. Write the cases in functions that count
+// what failed and assert only the count:
+//     int wrong_cases() {
+//       int wrong = 0;
+//       for (const Case& c : cases) wrong += wrong_if(f(c) != c.expected, c.name);
+//       return wrong;
+//     }
 //     void test_cases(void**) { assert_int_equal(wrong_cases(), 0); }
 #pragma once
 

@@ -17,4 +17,6 @@ inline std::string read_whole_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-inline std::string read_vector(const std::string& name) { return read_whole_file(HALLPASS_VECTORS "/" + name); }
+inline std::string read_vector(const std::string& name) {
+  return read_whole_file(HALLPASS_VECTORS "/" + name);
+}

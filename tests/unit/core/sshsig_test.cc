@@ -234,7 +234,7 @@ struct Armor {
   bool good;
 };
 
-// FORMATS 1.1's table; ssh-keygen takes some of what is refused here.
+// The table of docs/formats.md, "SSH signatures"; ssh-keygen takes some of what is refused here.
 int wrong_armor() {
   const std::string text = read_vector("sshsig/ed25519.sha512.sig");
   const std::size_t body = text.find('\n') + 1;
