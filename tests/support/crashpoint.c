@@ -3,7 +3,7 @@
 //   CRASHPOINT_AT     N, from 1; absent or 0: never
 //   CRASHPOINT_AFTER  set: after the call instead of before it
 //   CRASHPOINT_COUNT  a file that gets the number of calls at exit
-//   CRASHPOINT_FAIL   an errno: every counted call from CRASHPOINT_AT on fails with it instead 
+//   CRASHPOINT_FAIL   an errno: every counted call from CRASHPOINT_AT on fails with it instead
 //                     (EIO 5, ENOSPC 28, EROFS 30)
 #define _GNU_SOURCE
 #include <dlfcn.h>
