@@ -57,6 +57,7 @@ Status Agent::start() {
   // Withdrawn by an earlier run: what it could not record may lie in the directories still, so they are read first.
   hold_ = access(layout_.withdrawn().c_str(), F_OK) == 0;
   publish_if_different();
+  policies_.tell_validity(clock_->now());
   intake_->begin_scan(clock_->now());
   return Unit{};
 }

@@ -162,6 +162,7 @@ void Agent::walk_policies() {
     }
   }
   if (!any) return;
+  policies_.tell_validity(clock_->now());
   reopen_globals();
   judge_again(docket_.live(), false);
   intake_->forget_waiting();

@@ -195,6 +195,15 @@ std::optional<Grant> Docket::apply(Verdict&& verdict) {
   if (!added) {
     before = std::move(grant);
     grant = std::move(verdict.grant);
+    if (!grant.known && before->known) {
+      // Nothing signs its request any more under the policy in force: the person or the key has left it.
+      grant.known = true;
+      grant.subject = before->subject;
+      grant.account = before->account;
+      grant.runbook = before->runbook;
+      grant.requested_at = before->requested_at;
+      grant.detail = "the key that signed it, or its owner, is not in the policy any more";
+    }
     grant.admission = before->admission;
   }
   if (verdict.admission && !shares_id(grant.request)) {

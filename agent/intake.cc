@@ -79,6 +79,7 @@ void Intake::read_notifications() {
 
 void Intake::begin_scan(UnixTime now) {
   scan_started_ = now;
+  refusals_.tick(now);
   for (std::size_t i = 0; i < directories_.size(); ++i) {
     open_directory(i);
     directories_[i]->begin_scan();

@@ -43,7 +43,9 @@ void Timekeeper::tick(bool accepted) {
   }
   if (accepted || reading_.synchronised) memory_.synchronised_boot = reading_.boot_id;
   now_ = effective_now(reading_, memory_.floor);
-  trusted_ = std::min(certain(), now_);
+  // Where nobody ever vouched for a clock, the wall clock is all there is: better to end for good too early than to
+  // revive.
+  trusted_ = memory_.floor.wall == UnixTime{} ? now_ : std::min(certain(), now_);
 }
 
 }  // namespace hallpass

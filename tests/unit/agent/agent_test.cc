@@ -215,6 +215,41 @@ int wrong_clock_forward() {
   return wrong + wrong_if(!h.admits(r), "and not for good");
 }
 
+// A host whose clock nobody ever vouched for: what ended by the wall clock has ended.
+int wrong_unvouched() {
+  TestHost h;
+  h.clock.synchronised = false;
+  h.fleet.put_policy(h.inbox());
+  h.start();
+  const Request r = h.fleet.request("alice", "deploy", kStart, 600);
+  h.put(TestFleet::line("alice", r));
+  int wrong = wrong_if(!h.admits(r), "active");
+  h.pass(600);
+  h.clock.wall -= 86400;
+  h.agent->clock_set();
+  wrong += wrong_if(h.admits(r), "a clock set back revives nothing");
+  h.start();
+  return wrong + wrong_if(h.admits(r), "nor after a restart");
+}
+
+// A policy without the person: her grant is void, and that is told by its name.
+int wrong_dropped() {
+  TestHost h;
+  h.fleet.put_policy(h.inbox());
+  h.start();
+  const Request r = h.fleet.request("alice", "deploy", kStart);
+  h.put(TestFleet::line("alice", r));
+  int wrong = wrong_if(!h.admits(r), "active");
+  h.fleet.version = 2;
+  h.fleet.keys_of_alice = "alice's next";
+  h.fleet.valid_until = "2027-02-01T00:00:00Z";
+  h.fleet.put_policy(h.inbox());
+  h.run();
+  wrong += wrong_if(h.admits(r), "her key left");
+  wrong += wrong_if(!h.journal.says(Event::grant_void, "of alice (deploy) is void"), "told");
+  return wrong + wrong_if(h.journal.count(Event::policy_expiring) != 1, "and that the policy runs out soon");
+}
+
 int wrong_strict() {
   TestHost h;
   h.config.strict_clock = true;
@@ -300,6 +335,12 @@ void test_policies(void**) {
 void test_clock_forward(void**) {
   assert_int_equal(wrong_clock_forward(), 0);
 }
+void test_unvouched(void**) {
+  assert_int_equal(wrong_unvouched(), 0);
+}
+void test_dropped(void**) {
+  assert_int_equal(wrong_dropped(), 0);
+}
 void test_strict(void**) {
   assert_int_equal(wrong_strict(), 0);
 }
@@ -314,8 +355,9 @@ void test_damaged(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(test_life),   cmocka_unit_test(test_not_started), cmocka_unit_test(test_endings),
-      cmocka_unit_test(test_keys),   cmocka_unit_test(test_policies),    cmocka_unit_test(test_clock_forward),
-      cmocka_unit_test(test_strict), cmocka_unit_test(test_storage),     cmocka_unit_test(test_damaged)};
+      cmocka_unit_test(test_life),      cmocka_unit_test(test_not_started), cmocka_unit_test(test_endings),
+      cmocka_unit_test(test_keys),      cmocka_unit_test(test_policies),    cmocka_unit_test(test_clock_forward),
+      cmocka_unit_test(test_unvouched), cmocka_unit_test(test_dropped),     cmocka_unit_test(test_strict),
+      cmocka_unit_test(test_storage),   cmocka_unit_test(test_damaged)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -129,6 +129,7 @@ struct TestFleet {
   std::vector<std::string> people = {"alice", "bob", "carol", "ana", "ben"};
   std::int64_t version = 1;
   std::string leads = "\"bob\", \"carol\"";
+  std::string keys_of_alice = "alice";  // whose test key the policy lists as hers
   std::string valid_until = "2028-01-01T00:00:00Z";
 
   static TestKey key(std::string_view name) { return TestKey::plain(name); }
@@ -136,7 +137,9 @@ struct TestFleet {
     std::string text = "format = 1\nfleet = \"acme\"\nversion = " + std::to_string(version) +
                        "\nvalid_until = " + valid_until +
                        "\npresence = \"none\"\n[admins]\npeople = [\"ana\", \"ben\"]\nthreshold = 2\n";
-    for (const std::string& p : people) text += "[people." + p + "]\nkeys = [\"" + key(p).line() + "\"]\n";
+    for (const std::string& p : people) {
+      text += "[people." + p + "]\nkeys = [\"" + key(p == "alice" ? keys_of_alice : p).line() + "\"]\n";
+    }
     return text + "[groups]\nsre = [\"alice\"]\nleads = [" + leads +
            "]\n"
            "[runbooks.login]\naccount = \"self\"\nmax_duration = \"1h\"\n"

@@ -111,6 +111,9 @@ int wrong_many() {
   b.scan();
   int wrong = wrong_if(b.journal.count(Event::statement_refused) != 100, "a hundred are named");
   wrong += wrong_if(!b.journal.says(Event::inputs_suppressed, "250 more"), "the others are counted");
+  for (int i = 400; i < 450; ++i) b.put(std::to_string(i) + ".grant", "bad " + std::to_string(i) + "\n");
+  b.notice();
+  wrong += wrong_if(b.journal.count(Event::statement_refused) != 100, "nor do later ones get names in the same hour");
   return wrong + wrong_if(b.sink.count("good") != 1, "the good one counts");
 }
 
