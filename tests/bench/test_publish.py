@@ -71,6 +71,7 @@ def test_publish(build, disk, figures, tmpfs):
         agent.put_file(f"{i}.grant", "".join(pairs[i]))
     plain = disk / "plain"
     plain.mkdir()
+    undisturbed()
     agent.start()
     try:
         agent.until(lambda: len(agent.admitted()) == ADMISSIONS, 120, "1 000 admissions")
@@ -99,12 +100,22 @@ def test_publish(build, disk, figures, tmpfs):
         assert len(agent.admitted()) == ADMISSIONS + ROUNDS
     finally:
         agent.stop()
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     kind = subprocess.run(["stat", "-f", "-c", "%T", str(disk)], check=True, capture_output=True, text=True).stdout.strip()
     (d1, d3), (p1, p3) = quartiles(durable), quartiles(published)
     print(f"  {len(content)} bytes on {kind}; median (quartiles) in ms: one durable file {median(durable) * 1e3:.2f} "
           f"({d1 * 1e3:.2f} to {d3 * 1e3:.2f}), grant to snapshot {median(published) * 1e3:.2f} ({p1 * 1e3:.2f} to {p3 * 1e3:.2f})")
     print(f"  the agent computed {median(ran) * 1e3:.2f} ms of that, and waited {median(waited) * 1e3:.2f} ms for a processor")
     figures.ratio("publish", median(published) / median(durable), LIMIT, f"{ROUNDS} rounds")
+
+
+def undisturbed():
+    """Before everything that runs on this machine by chance, the agent too when it is started from here: what others compile at the same
+    time would be most of what is measured."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except OSError as e:
+        print(f"  not before others: {e}")
 
 
 def processor(agent):

@@ -6,7 +6,7 @@ from tests.system.lib.host import eventually
 from .conftest import median, quartiles
 
 LIMIT = 1.05
-ROUNDS, WARM_UP = 150, 5
+ROUNDS, WARM_UP = 100, 5
 PLAIN_PORT = 2222
 
 
