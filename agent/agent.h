@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "agent/config.h"
+#include "agent/content.h"
 #include "agent/docket.h"
 #include "agent/intake.h"
 #include "agent/journal.h"
@@ -120,6 +121,9 @@ class Agent final : private InputSink {
   std::unique_ptr<Intake> intake_;
   Policies policies_;
   Docket docket_;
+  std::shared_ptr<const Policy> access_under_;  // what access_ and the docket's keys were made from
+  std::set<std::string> keys_without_;
+  Access access_;
   Publisher publisher_;
   StorageAlarm alarm_;
   LedgerState state_;  // as committed

@@ -151,15 +151,24 @@ void Agent::fill_content() {
   meta.generation = state_.generation;
   meta.floor = clock_->memory().floor;
   meta.strict_clock = config_.strict_clock;
-  content.keys.clear();
   content.waiting.clear();
   const auto& policy = policies_.in_force().policy;
-  if (!policy) return;
+  if (!policy) {
+    content.keys.clear();
+    access_under_.reset();
+    return;
+  }
   meta.fleet = policy->fleet;
   meta.policy_version = policy->version;
   meta.valid_until = policy->valid_until;
-  content.keys = account_keys(*policy, config_.host, voided_);
-  content.waiting = waiting_records(*policy, config_.host, docket_, clock_->now());
+  // Kept from one publishing to the next, for they change with the policy only.
+  if (access_under_ != policy || keys_without_ != voided_) {
+    access_ = access_of(*policy, config_.host);
+    content.keys = account_keys(*policy, access_, voided_);
+    access_under_ = policy;
+    keys_without_ = voided_;
+  }
+  content.waiting = waiting_records(access_, docket_, clock_->now());
 }
 
 // True when what stands is what should stand.
@@ -188,7 +197,6 @@ bool Agent::publish_if_different() {
     malloc_trim(0);
   }
   if (!withheld.empty()) withheld.swap(content.admissions);
-  content.keys = {};
   content.waiting = {};
   return stands;
 }

@@ -6,26 +6,6 @@
 namespace hallpass {
 namespace {
 
-// account, subject -> runbooks that some rule lets the subject ask for on this host
-using Access = std::map<std::pair<std::string, std::string>, std::set<std::string>>;
-
-Access access_of(const Policy& policy, const HostIdentity& host) {
-  Access access;
-  for (const Rule& rule : policy.rules) {
-    if (!any_matches(rule.targets, host)) continue;
-    for (const std::string& name : rule.runbooks) {
-      const auto runbook = policy.runbooks.find(name);
-      if (runbook == policy.runbooks.end()) continue;
-      for (const std::string& requester : rule.requester_people) {
-        const auto person = policy.people.find(requester);
-        if (person == policy.people.end()) continue;
-        access[{policy.account_for(runbook->second, person->second), requester}].insert(name);
-      }
-    }
-  }
-  return access;
-}
-
 // How near a grant is to admitting; more is nearer. What does not concern this host is told to nobody here.
 int nearness(const Grant& g) {
   if (g.state == GrantState::pending) return g.step == Step::not_started ? 5 : 4;
@@ -59,10 +39,26 @@ std::string_view state_word(GrantState s) {
 
 }  // namespace
 
-std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& host,
-                                     const std::set<std::string>& voided) {
+Access access_of(const Policy& policy, const HostIdentity& host) {
+  Access access;
+  for (const Rule& rule : policy.rules) {
+    if (!any_matches(rule.targets, host)) continue;
+    for (const std::string& name : rule.runbooks) {
+      const auto runbook = policy.runbooks.find(name);
+      if (runbook == policy.runbooks.end()) continue;
+      for (const std::string& requester : rule.requester_people) {
+        const auto person = policy.people.find(requester);
+        if (person == policy.people.end()) continue;
+        access[{policy.account_for(runbook->second, person->second), requester}].insert(name);
+      }
+    }
+  }
+  return access;
+}
+
+std::vector<AccountKey> account_keys(const Policy& policy, const Access& access, const std::set<std::string>& voided) {
   std::vector<AccountKey> keys;
-  for (const auto& [place, runbooks] : access_of(policy, host)) {
+  for (const auto& [place, runbooks] : access) {
     const auto& [account, subject] = place;
     const Person& person = policy.people.find(subject)->second;
     for (const EnrolledKey& enrolled : person.keys) {
@@ -80,9 +76,7 @@ std::vector<AccountKey> account_keys(const Policy& policy, const HostIdentity& h
   return keys;
 }
 
-std::vector<Waiting> waiting_records(const Policy& policy, const HostIdentity& host, const Docket& docket,
-                                     UnixTime now) {
-  const Access access = access_of(policy, host);
+std::vector<Waiting> waiting_records(const Access& access, const Docket& docket, UnixTime now) {
   std::map<std::pair<std::string_view, std::string_view>, const Grant*> nearest;
   for (const auto& [request, grant] : docket.all()) {
     if (nearness(grant) == 0 || grant.subject.empty() || docket.shares_id(request)) continue;
