@@ -20,12 +20,12 @@ valid_until = {valid_until}
 presence    = "none"          # software keys today; "touch" or "verified" with security keys
 
 [admins]
-people    = ["ana", "ben"]
+people    = ["ana", "ben", "bob"]
 threshold = 2
 
 {people}
 [groups]
-sre       = ["alice", "bob"]
+sre       = ["alice"]
 sre-leads = ["bob"]
 
 [runbooks.login]
@@ -108,7 +108,7 @@ class Story:
         keys = {p: keygen(self.share / p, comment=f"{p}@laptop") for p in PEOPLE}
         self.laptop = stack.enter(Host(hostname="laptop", users={p: ["team"] for p in PEOPLE}, groups=["team"], trees=[tree],
                                        files=self.homes(keys), binds={statements: STATEMENTS}))
-        trust = "".join(f'{a} = ["{keys[a].bare}"]\n' for a in ("ana", "ben"))
+        trust = "".join(f'{a} = ["{keys[a].bare}"]\n' for a in ("ana", "ben", "bob"))
         server_files = {
             "/etc/hallpass/trust.toml": f'fleet = "acme-prod"\n\n[admins]\nthreshold = 2\n\n[admins.people]\n{trust}',
             "/etc/hallpass/host.toml":
