@@ -12,6 +12,8 @@ namespace hallpass::bench {
 
 class Ratios : public benchmark::ConsoleReporter {
  public:
+  Ratios() : ConsoleReporter(OO_Tabular) {}  // no colours: the output goes to logs
+
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& r : runs) {
       if (r.error_occurred) good_ = false;
