@@ -237,8 +237,7 @@ int cmd_policy_sign(Context& context, const PolicyFileArgs& args) {
     return out.fail(Exit::signing,
                     fmt::format("the signature does not verify: {}; nothing was written", result.error().message));
   if (!result->own.contains(me->name) && !result->trusted.contains(me->name)) {
-    return out.fail(Exit::signing,
-                    "the signature does not count (a security key must be touched); nothing was written");
+    return out.fail(Exit::signing, "the signature does not count; nothing was written");
   }
   if (const auto written = write_signatures(s, sig, result->complete); !written) return out.fail(written.error());
   return report(out, s, result.value(), replaced);

@@ -68,9 +68,8 @@ Result<Bytes> sign_message(const SigningKey& key, std::string_view name_space, B
   const auto armor = run_ssh_keygen(key, name_space, message, dir->path());
   if (!armor) return armor.error();
   const auto bad = [](const Error& why) {
-    return Error{
-        Errc::bad_signature,
-        fmt::format("what ssh-keygen made is no signature that would count: {}; nothing was written", why.message)};
+    return Error{Errc::bad_signature,
+                 fmt::format("what ssh-keygen made does not count: {}; nothing was written", why.message)};
   };
   auto blob = parse_sshsig_armor(armor.value());
   if (!blob) return bad(blob.error());
@@ -100,9 +99,9 @@ Result<Statement> sign_statement(const Payload& payload, const SigningKey& key, 
   }
   if (statement->presence() < needed) {
     return Error{Errc::bad_signature,
-                 fmt::format("the policy wants {} behind this signature and {} gave {}; nothing was written",
+                 fmt::format("the policy wants {} behind this signature and {} {}; nothing was written",
                              presence_words(needed), printable(key.label),
-                             statement->presence() == Presence::none ? "none" : "only a touch")};
+                             statement->presence() == Presence::none ? "is no security key" : "gave only a touch")};
   }
   return statement;
 }

@@ -153,8 +153,7 @@ Presence presence_of(std::uint8_t flags) {
 // `ssh-keygen -Y verify` never looks at UP: that somebody was there is ours to ask.
 Status check_flags(std::uint8_t flags) {
   if ((flags & kUserPresent) == 0) {
-    return Error{Errc::bad_signature,
-                 "the security key was not touched: its signature does not say that anyone was there"};
+    return Error{Errc::bad_signature, "a security key must be touched, and its signature says that this one was not"};
   }
   if ((flags & ~kKnownFlags) != 0) return Error{Errc::unsupported, "the security key set flags that are not allowed"};
   if ((flags & kBackedUp) != 0 && (flags & kBackupEligible) == 0) {

@@ -125,6 +125,10 @@ bool operator<(const Statement& a, const Statement& b) {
 
 Result<Statement> open_statement(std::string_view wire, std::string_view fleet, const KeyRing& keys) {
   if (wire.size() > kMaxStatementEnvelopeBytes) return Error{Errc::too_large, "a statement may have 96 KiB at most"};
+  // White space to JSON, but a statement is one line, and lines end in \n alone.
+  if (wire.find_first_of("\r\n") != std::string_view::npos) {
+    return Error{Errc::malformed, "a statement is one line without a carriage return; end lines with \\n, not \\r\\n"};
+  }
   Result<Envelope> envelope = parse_envelope(wire);
   if (!envelope) return envelope.error();
   const std::optional<StatementKind> kind = kind_of_type(envelope->payload_type);

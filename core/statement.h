@@ -118,15 +118,16 @@ class Statement {
   std::shared_ptr<const Parts> parts_;
 };
 
-// Verifies one envelope (one line of a grant file, without newline), then decodes it; payload bytes that no enrolled
-// key signed are never decoded.
+// Verifies one envelope (one line of a grant file, without newline; carriage returns are refused), then decodes it;
+// payload bytes that no enrolled key signed are never decoded.
 //   wire   borrowed for the call; over kMaxStatementEnvelopeBytes is too_large
 //   fleet  the only fleet accepted
 // Errors: too_large, malformed, unsupported, unknown_key (may become known with a later policy), bad_signature,
 // mismatch (fleet, signer, namespace or type). Throws only std::bad_alloc.
 Result<Statement> open_statement(std::string_view wire, std::string_view fleet, const KeyRing& keys);
 
-// Splits a grant file into its lines; empty lines are skipped, "\r\n" is not accepted.
+// Splits a grant file into its lines; empty lines are skipped. A "\r" before the newline stays, and
+// open_statement refuses such a line.
 std::vector<std::string_view> grant_file_lines(std::string_view file);
 
 }  // namespace hallpass

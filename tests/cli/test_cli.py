@@ -407,9 +407,9 @@ class TestSecurityKeys:
         assert r.code == 0 and "active" in r.out, r
 
     def test_no_touch(self, touching):
-        touching.refused(4, ["wants a touch", "nothing was written"], "alice", "request", "login", "-t", "web-3", "-r", "x", SK_SOFT_NOUP="1")
+        touching.refused(4, ["must be touched", "nothing was written"], "alice", "request", "login", "-t", "web-3", "-r", "x", SK_SOFT_NOUP="1")
         grant = touching.request().id
-        touching.refused(4, ["wants a touch", "nothing was written"], "bob", "approve", grant, "--yes", SK_SOFT_NOUP="1")
+        touching.refused(4, ["must be touched", "nothing was written"], "bob", "approve", grant, "--yes", SK_SOFT_NOUP="1")
         assert touching.run("bob", "approve", grant, "--yes").code == 0
         assert touching.state(grant) == "active"
 
@@ -421,9 +421,11 @@ class TestSecurityKeys:
             assert touching.run(who, "approve", grant, "--yes", SK_SOFT_UV="1").code == 0
         assert touching.state(grant) == "active"
 
-    def test_denial_needs_no_touch(self, touching):
-        grant = touching.request().id
-        assert touching.run("bob", "deny", grant, "--yes", SK_SOFT_NOUP="1").code == 0
+    def test_not_even_a_denial_without_touch(self, touching):
+        grant = touching.request("alice", "careful", "db-1", SK_SOFT_UV="1").id
+        touching.refused(4, ["must be touched", "nothing was written"], "bob", "deny", grant, "--yes", SK_SOFT_NOUP="1")
+        # More than a touch is not asked of it, whatever the rule wants of approvals.
+        assert touching.run("bob", "deny", grant, "--yes").code == 0
         assert touching.state(grant) == "denied"
 
     def test_policy_without_touch(self, touching):

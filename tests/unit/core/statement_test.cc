@@ -391,8 +391,8 @@ int accepted_damage() {
   }
   const int keyid_bits = static_cast<int>(ring.alice.fingerprint().size()) * 8;
   for (std::size_t cut = 0; cut < wire.size(); ++cut) accepted += try_wire(wire.substr(0, cut)) ? 1 : 0;
-  for (const char* more : {" ", "\n", "}", "{}", "x"})
-    accepted += try_wire(wire + more) && *more != ' ' && *more != '\n' ? 1 : 0;
+  for (const char* more : {" ", "\n", "\r", "\r\n", "}", "{}", "x"})
+    accepted += try_wire(wire + more) && *more != ' ' ? 1 : 0;
   return accepted + (passed > keyid_bits ? 1 : 0);
 }
 
@@ -407,8 +407,13 @@ int wrong_lines() {
   wrong += wrong_if(count("a\nb\n") != 2, "two lines");
   wrong += wrong_if(count("a\nb") != 2, "no newline at the end");
   wrong += wrong_if(count("\n\na\n\n") != 1, "empty lines");
-  wrong +=
-      wrong_if(grant_file_lines("a\r\n").front() != "a\r", "a carriage return stays, and makes the line malformed");
+  wrong += wrong_if(grant_file_lines("a\r\n").front() != "a\r", "a carriage return stays");
+  const Ring ring;
+  const std::string wire = testing::sign_payload(ring.alice, StatementKind::request, kRequest);
+  const std::string two = wire + "\r\n" + wire + "\n";
+  const Result<Statement> carried = open_statement(grant_file_lines(two)[0], "acme-prod", ring);
+  wrong += wrong_if(carried.has_value() || carried.error().code != Errc::malformed, "and makes its line malformed");
+  wrong += wrong_if(!open_statement(grant_file_lines(two)[1], "acme-prod", ring), "but not the next one");
   return wrong;
 }
 
