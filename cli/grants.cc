@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "core/edge/files.h"
 #include "core/explain.h"
@@ -39,13 +40,36 @@ bool same_answer(const Judgement& a, const Judgement& b) {
          a.approvers == b.approvers && (a.step == Step::target || a.detail == b.detail);
 }
 
+// All that judging asks of a host that the request means. Hosts that look the same hear the same, so that a request for
+// a whole fleet is not judged once a host.
+std::string looks_of(const HostIdentity& host, const Policy& policy, const Grant& grant) {
+  std::string out;
+  for (const Rule& rule : policy.rules) {
+    const bool named =
+        std::find(rule.runbooks.begin(), rule.runbooks.end(), grant.request->runbook) != rule.runbooks.end();
+    if (named) out += any_matches(rule.targets, host) ? 'y' : 'n';
+  }
+  for (const Statement& s : grant.statements) {
+    const Decision* d = s.decision();
+    if (d != nullptr && d->targets) out += any_matches(*d->targets, host) ? 'y' : 'n';
+  }
+  return out;
+}
+
 std::vector<HostsJudged> judge_hosts(const Workspace& workspace, const Grant& grant, UnixTime now) {
   std::vector<HostsJudged> answers;
+  std::map<std::string, std::size_t> heard;  // which answer those who look like this hear
   for (const HostIdentity* host : workspace.hosts().matching(grant.request->targets)) {
+    const auto [known, first] = heard.emplace(looks_of(*host, workspace.policy(), grant), answers.size());
+    if (!first) {
+      answers[known->second].hosts.push_back(host->name);
+      continue;
+    }
     Judgement j = workspace.judge(grant.statements, grant.digest, host, now);
     const auto same =
         std::find_if(answers.begin(), answers.end(), [&](const HostsJudged& a) { return same_answer(a.judgement, j); });
     if (same != answers.end()) {
+      known->second = static_cast<std::size_t>(same - answers.begin());
       same->hosts.push_back(host->name);
     } else {
       answers.push_back({{host->name}, std::move(j)});

@@ -171,6 +171,9 @@ Status Workspace::reload() {
   auto pool = read_statements(dir_, *policy_);
   if (!pool) return pool.error();
   pool_ = std::move(pool).value();
+  about_.clear();
+  about_all_.clear();
+  for (const Statement& s : pool_.statements) file_under_grant(s);
   return Unit{};
 }
 
@@ -184,7 +187,17 @@ std::vector<Rejected> Workspace::add(std::string_view grant_file, const std::str
 void Workspace::add(const Statement& statement) {
   auto& all = pool_.statements;
   const auto at = std::lower_bound(all.begin(), all.end(), statement);
-  if (at == all.end() || !(*at == statement)) all.insert(at, statement);
+  if (at != all.end() && *at == statement) return;
+  all.insert(at, statement);
+  file_under_grant(statement);
+}
+
+void Workspace::file_under_grant(const Statement& statement) {
+  if (const auto grant = grant_of(statement)) {
+    about_[*grant].push_back(statement);
+  } else {
+    about_all_.push_back(statement);
+  }
 }
 
 std::vector<const Statement*> Workspace::requests() const {
@@ -202,18 +215,17 @@ std::vector<const Statement*> Workspace::requests() const {
 }
 
 const Statement* Workspace::request(const Digest& grant) const {
-  const auto it = std::find_if(pool_.statements.begin(), pool_.statements.end(), [&](const Statement& s) {
-    return s.request() != nullptr && s.payload_digest() == grant;
-  });
-  return it == pool_.statements.end() ? nullptr : &*it;
+  const auto found = about_.find(grant);
+  if (found == about_.end()) return nullptr;
+  const auto& all = found->second;
+  const auto it = std::find_if(all.begin(), all.end(), [](const Statement& s) { return s.request() != nullptr; });
+  return it == all.end() ? nullptr : &*it;
 }
 
 std::vector<Statement> Workspace::bearing_on(const Digest& grant) const {
   std::vector<Statement> out;
-  for (const Statement& s : pool_.statements) {
-    const auto about = grant_of(s);
-    if (!about || *about == grant || s.kind() == StatementKind::revocation) out.push_back(s);
-  }
+  if (const auto found = about_.find(grant); found != about_.end()) out = found->second;
+  out.insert(out.end(), about_all_.begin(), about_all_.end());
   return out;
 }
 

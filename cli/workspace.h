@@ -2,6 +2,7 @@
 // it, adds to it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -70,7 +71,7 @@ class Workspace {
   // Requests in order of requested_at, then digest.
   std::vector<const Statement*> requests() const;
   const Statement* request(const Digest& grant) const;
-  // What bears on one grant: its request, its decisions, and every revocation.
+  // What bears on one grant: its request, its decisions and revocations, and every revocation of a subject or a key.
   std::vector<Statement> bearing_on(const Digest& grant) const;
   Judgement judge(const Digest& grant, const HostIdentity* host, UnixTime now) const;
   Judgement judge(std::span<const Statement> statements, const Digest& grant, const HostIdentity* host,
@@ -91,6 +92,11 @@ class Workspace {
   Hosts hosts_;
   ZoneTable zones_;
   StatementPool pool_;
+  // The pool once more, by what it is about: a list of thousands of grants looks each up once.
+  std::map<Digest, std::vector<Statement>> about_;
+  std::vector<Statement> about_all_;  // revocations of a subject or a key
+
+  void file_under_grant(const Statement& statement);
 };
 
 // `k7m3-9x2d-q4fh-approve-1a2b3c4d.grant`; of a revocation by subject or key: `subject-alice-revoke-…`, `key-revoke-…`.
