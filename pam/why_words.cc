@@ -42,8 +42,10 @@ std::string why_words(std::string_view host, const WaitingView& w) {
   std::string runbooks;
   for (const auto r : w.runbooks) runbooks += (runbooks.empty() ? "" : ",") + std::string(r);
   add(words, "runbooks", runbooks);
-  if (w.detail.find(':') == std::string_view::npos) {
-    const std::string detail = packed(w.detail);
+  // Without what somebody wrote: "revoked by bob: laptop stolen" travels as "revoked by bob".
+  const std::string_view said = w.detail.substr(0, w.detail.find(": "));
+  if (said.find(':') == std::string_view::npos) {
+    const std::string detail = packed(said);
     std::string without = detail;
     without.erase(std::remove(without.begin(), without.end(), ':'), without.end());
     if (!without.empty() && without.find_first_not_of(kSafe) == std::string::npos) words += " detail=" + detail;

@@ -34,8 +34,13 @@ std::string what_to_type(std::string_view host, const WaitingView& w) {
   return out;
 }
 
+// A detail may say the state itself: "revoked by bob: done", "ended at 2026-11-21T07:30:00Z", "was not approved in
+// time".
 std::string state_of(const WaitingView& w, UnixTime now) {
-  const std::string detail = w.detail.empty() ? std::string() : ": " + std::string(w.detail);
+  const auto begins = [&](std::string_view start) { return w.detail.substr(0, start.size()) == start; };
+  const std::string detail = w.detail.empty() || begins("ended at ") ? std::string() : ": " + std::string(w.detail);
+  if (begins("denied by ") || begins("revoked by ")) return " was " + std::string(w.detail);
+  if (begins("was ")) return " " + std::string(w.detail);
   if (w.state == "pending" && w.at > now)
     return " starts at " + clock_of(w.at, now) + " (in " + length_of(w.at - now) + ")";
   if (w.state == "pending") return " is not active yet" + detail;
