@@ -1,23 +1,32 @@
 # bash completion for hallpass(1). Words from the policy come from the hidden command `hallpass complete`.
 _hallpass() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command='' sub='' i
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command='' sub='' name='' i
   local -a dir=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      --dir) dir=(--dir "${COMP_WORDS[i+1]}"); ((i++)) ;;
-      --config | --as | --key) ((i++)) ;;
+      --dir) dir=(--dir "${COMP_WORDS[i+1]/#\~\//$HOME/}"); ((i++)) ;;
+      --config | --as | --key | --target | --reason | --ticket | --duration | --param | --not-before | --respond-by | --output | --timeout | \
+        --comment | --subject | --host | --state | -[tdprocs]) ((i++)) ;;
       -*) ;;
+      =) ((i++)) ;;
       *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; elif [ -z "$sub" ]; then sub=${COMP_WORDS[i]}; fi ;;
     esac
   done
+  # bash takes name=value for three words.
+  if [[ $cur == = ]]; then cur='' name=$prev prev=${COMP_WORDS[COMP_CWORD-2]}
+  elif [[ $prev == = ]]; then name=${COMP_WORDS[COMP_CWORD-2]} prev=${COMP_WORDS[COMP_CWORD-3]}; fi
+  if [[ $name == --* ]]; then prev=$name name=''; fi
   local words=''
   case $prev in
     --dir | --against) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --config | --key | -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --as | --subject) words=$(hallpass "${dir[@]}" complete people 2>/dev/null) ;;
-    -t | --target | --host) words=$(hallpass "${dir[@]}" complete hosts 2>/dev/null) ;;
+    -t | --target | --host) [ -n "$name" ] || words=$(hallpass "${dir[@]}" complete hosts 2>/dev/null) ;;
     -s | --state) words="active denied ended pending revoked void" ;;
-    -p | --param) words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null) ;;
+    -p | --param)
+      words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null)
+      if [ -n "$name" ]; then words=$(sed -n "s/^$name=//p" <<<"$words"); else compopt -o nospace; fi ;;
+    -r | --reason | --ticket | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
     *)
       case $command in
         "") words="request approve deny revoke list show explain policy host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
@@ -42,7 +51,12 @@ _hallpass() {
             check) words="--for --against --json" ;;
             sign) words="--yes --json" ;;
           esac ;;
-        host) [ -n "$sub" ] || words="status" ;;
+        host)
+          case $sub in
+            "") words="status clock ledger" ;;
+            clock) words="accept" ;;
+            ledger) words="reset" ;;
+          esac ;;
       esac ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
