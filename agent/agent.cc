@@ -17,6 +17,7 @@ constexpr Seconds kForgetEvery{3600};
 
 std::vector<std::string> under(const Layout& layout, const std::vector<std::string>& directories) {
   std::vector<std::string> paths;
+  paths.reserve(directories.size());
   for (const std::string& d : directories) paths.push_back(layout.at(d));
   return paths;
 }

@@ -59,7 +59,7 @@ Result<std::string> ask_agent(const std::string& path, std::string_view command)
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const timeval patience{kAnswerWithin_s, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  std::string buffer(64 * 1024, '\0');
+  std::string buffer(std::size_t{64} * 1024, '\0');
   ssize_t got = -1;
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
       send(fd, command.data(), command.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(command.size())) {

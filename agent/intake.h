@@ -19,7 +19,7 @@
 
 namespace hallpass {
 
-inline constexpr std::size_t kMaxGrantFileBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxGrantFileBytes = std::size_t{1024} * 1024;
 
 // Who takes what is read.
 class InputSink {

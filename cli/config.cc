@@ -13,7 +13,7 @@
 namespace hallpass::cli {
 namespace {
 
-constexpr std::size_t kMaxConfigBytes = 64 * 1024;
+constexpr std::size_t kMaxConfigBytes = std::size_t{64} * 1024;
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);

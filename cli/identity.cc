@@ -19,7 +19,7 @@
 namespace hallpass::cli {
 namespace {
 
-constexpr std::size_t kMaxKeyFile = 64 * 1024;
+constexpr std::size_t kMaxKeyFile = std::size_t{64} * 1024;
 constexpr std::string_view kPrivateBegin = "-----BEGIN OPENSSH PRIVATE KEY-----";
 constexpr std::string_view kPrivateEnd = "-----END OPENSSH PRIVATE KEY-----";
 

@@ -18,7 +18,7 @@ extern char** environ;
 namespace hallpass::cli {
 namespace {
 
-constexpr std::size_t kMaxOutput = 1024 * 1024;
+constexpr std::size_t kMaxOutput = std::size_t{1024} * 1024;
 
 std::string error_words(int number) {
   return std::generic_category().message(number);

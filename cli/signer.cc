@@ -12,7 +12,7 @@
 namespace hallpass::cli {
 namespace {
 
-constexpr std::size_t kMaxArmor = 64 * 1024;
+constexpr std::size_t kMaxArmor = std::size_t{64} * 1024;
 
 StatementKind kind_of(const Payload& payload) {
   return static_cast<StatementKind>(payload.index());

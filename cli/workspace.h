@@ -19,8 +19,8 @@
 
 namespace hallpass::cli {
 
-inline constexpr std::size_t kMaxGrantFile = 4 * 1024 * 1024;
-inline constexpr std::size_t kMaxSignatureFile = 4 * 1024 * 1024;
+inline constexpr std::size_t kMaxGrantFile = std::size_t{4} * 1024 * 1024;
+inline constexpr std::size_t kMaxSignatureFile = std::size_t{4} * 1024 * 1024;
 
 // How far this program believes the directory's policy. Hosts decide for themselves, with /etc/hallpass/trust.toml.
 struct PolicyTrust {

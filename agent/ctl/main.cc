@@ -20,7 +20,7 @@ namespace hallpass {
 namespace {
 
 constexpr int kFine = 0, kWrong = 1, kUsage = 2;
-constexpr std::size_t kMaxStatusBytes = 1024 * 1024;
+constexpr std::size_t kMaxStatusBytes = std::size_t{1024} * 1024;
 
 int complain(const std::string& what) {
   std::fprintf(stderr, "hallpass host: %s\n", what.c_str());

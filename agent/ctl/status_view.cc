@@ -28,7 +28,7 @@ class Printer {
   }
   // "2026-11-21 14:32:10 (12m left)"
   std::string when(const Json* object, std::string_view name) const {
-    const std::string written = text_of(object, name);
+    std::string written = text_of(object, name);
     const Result<UnixTime> t = parse_time(written);
     if (!t) return written;
     std::string local = format_time(*t + zone_.offset_at(*t));
