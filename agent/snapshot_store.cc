@@ -42,7 +42,7 @@ Status FileSnapshotStore::publish(const SnapshotContent& content, bool use_reser
 
 // Room for a snapshot that grew by half: a denial may come together with much that is new.
 Status FileSnapshotStore::set_space_aside() {
-  return reserve_snapshot_space(snapshot_, last_size_ + last_size_ / 2 + 256 * 1024);
+  return reserve_snapshot_space(snapshot_, last_size_ + last_size_ / 2 + std::size_t{256} * 1024);
 }
 
 Status FileSnapshotStore::remove_snapshot() {
