@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <system_error>
 
@@ -226,11 +227,10 @@ Status ask_self(Prompt& prompt, Draft& d) {
   }
   return ask_until(prompt, keys.empty() ? "Your key file" : "Your key: a number, or a key file",
                    keys.empty() ? "" : "1", [&](const std::string& a) -> Status {
-                     if (a.size() < 4 && !a.empty() &&
-                         std::all_of(a.begin(), a.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-                       const auto n = static_cast<std::size_t>(std::atoi(a.c_str()));
-                       if (n >= 1 && n <= keys.size()) return add_person(d, {name, keys[n - 1].key});
-                     }
+                     std::size_t n = 0;
+                     const auto [end, fault] = std::from_chars(a.data(), a.data() + a.size(), n);
+                     if (fault == std::errc{} && end == a.data() + a.size() && n >= 1 && n <= keys.size())
+                       return add_person(d, {name, keys[n - 1].key});
                      auto key = load_signing_key(a);
                      if (!key) return key.error();
                      return add_person(d, {name, std::move(key->key)});
