@@ -110,12 +110,15 @@ Status may_be_opened(const SnapshotReader::Where& where) {
 
 struct SnapshotReader::Impl {
   enum Database { kAdmissions, kKeys, kWaiting, kMeta, kDatabases };
+  static constexpr unsigned kMostOpen =
+      16;  // a reader is asked about few accounts, so about few trees of a large store
   static constexpr const char* kNames[kDatabases] = {"admissions", "keys", "waiting", "meta"};
 
   MDB_env* env = nullptr;
   MDB_txn* txn = nullptr;
   std::string_view map;  // the file's bytes: what LMDB hands out must lie in them
   SnapshotMeta meta;
+  std::uint32_t shards = 1;
 
   Impl() = default;
   Impl(const Impl&) = delete;
@@ -127,6 +130,9 @@ struct SnapshotReader::Impl {
 
   Status open(const Where& where);
   bool handle(Database db, MDB_dbi* dbi) const { return mdb_dbi_open(txn, kNames[db], 0, dbi) == 0; }
+  bool admissions_of(std::string_view account, MDB_dbi* dbi) const {
+    return mdb_dbi_open(txn, admissions_database(shard_of(account, shards), shards).c_str(), 0, dbi) == 0;
+  }
   Status read_meta(const std::string& machine_id);
   bool inside(const MDB_val& v) const {
     const auto* begin = static_cast<const char*>(v.mv_data);
@@ -158,7 +164,7 @@ struct SnapshotReader::Impl {
 
 Status SnapshotReader::Impl::open(const Where& where) {
   if (auto may = may_be_opened(where); !may) return may;
-  if (mdb_env_create(&env) != 0 || mdb_env_set_maxdbs(env, kDatabases) != 0)
+  if (mdb_env_create(&env) != 0 || mdb_env_set_maxdbs(env, kMostOpen) != 0)
     return Error{Errc::unavailable, "out of memory"};
   // NOLOCK suits a file that nobody ever writes again, and lets two modules of one process open it (a second locked
   // open would drop the first one's lock). LMDB maps it but looks no further than the header until a transaction
@@ -204,7 +210,8 @@ int SnapshotReader::Impl::scan(Database db, std::string_view account, Each each)
   const std::string prefix = std::string(account) + '\0';
   MDB_cursor* cursor = nullptr;
   MDB_dbi dbi = 0;
-  if (!handle(db, &dbi) || mdb_cursor_open(txn, dbi, &cursor) != 0) return 1;
+  if (!(db == kAdmissions ? admissions_of(account, &dbi) : handle(db, &dbi)) || mdb_cursor_open(txn, dbi, &cursor) != 0)
+    return 1;
   const std::unique_ptr<MDB_cursor, void (*)(MDB_cursor*)> owner(cursor, mdb_cursor_close);
   MDB_val k{prefix.size(), const_cast<char*>(prefix.data())}, value{};
   std::vector<std::uint64_t> buffer;
@@ -238,8 +245,9 @@ Status SnapshotReader::Impl::read_meta(const std::string& machine_id) {
     text(m.floor_boot_id()).copy(meta.floor.boot_id.data(), meta.floor.boot_id.size());
     meta.valid_until = from_unix(m.valid_until());
     meta.strict_clock = m.strict_clock();
+    shards = m.shards();
   });
-  if (found != 1) return damaged("meta");
+  if (found != 1 || shards == 0 || shards > kMaxShards) return damaged("meta");
   if (format != kSnapshotFormat)
     return Error{Errc::unsupported, "the store of admissions is of another version of hallpass"};
   const auto own = read_machine_id(machine_id);

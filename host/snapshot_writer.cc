@@ -60,7 +60,7 @@ constexpr const char* kNames[kDatabases] = {"admissions", "keys", "waiting", "me
 // A record by its place in the content.
 struct Item {
   Database db;
-  std::uint32_t index;
+  std::uint32_t index, shard;
 };
 
 Offset<fb::Command> encode(FlatBufferBuilder& b, const Command& c) {
@@ -104,12 +104,18 @@ void encode(FlatBufferBuilder& b, const Waiting& w) {
   b.Finish(fb::CreateWaiting(b, state, id, detail, to_unix(w.at), runbooks));
 }
 
-void encode(FlatBufferBuilder& b, const SnapshotMeta& m) {
+struct Described {
+  const SnapshotMeta& meta;
+  std::uint32_t shards;
+};
+
+void encode(FlatBufferBuilder& b, const Described& described) {
+  const SnapshotMeta& m = described.meta;
   const auto fleet = b.CreateString(m.fleet), host = b.CreateString(m.host), machine = b.CreateString(m.machine_id);
   const auto boot = b.CreateString(m.floor.boot_id.data(), m.floor.boot_id.size());
   b.Finish(fb::CreateMeta(b, kSnapshotFormat, fleet, host, machine, m.policy_version, m.generation,
-                          to_unix(m.floor.wall), m.floor.boottime.count(), boot, to_unix(m.valid_until),
-                          m.strict_clock));
+                          to_unix(m.floor.wall), m.floor.boottime.count(), boot, to_unix(m.valid_until), m.strict_clock,
+                          described.shards));
 }
 
 // One writing transaction over an LMDB file that lives in a memory file.
@@ -124,10 +130,10 @@ class Image {
   }
 
   // LMDB's error; 0 is success. WRITEMAP: dirty pages are the memory file's, not copies on the heap.
-  int open(int fd, std::size_t bytes) {
+  int open(int fd, std::size_t bytes, std::uint32_t shards) {
     const std::string path = "/proc/self/fd/" + std::to_string(fd);
     int rc = mdb_env_create(&env_);
-    if (rc == 0) rc = mdb_env_set_maxdbs(env_, 4);
+    if (rc == 0) rc = mdb_env_set_maxdbs(env_, kDatabases + shards);
     if (rc == 0) rc = mdb_env_set_mapsize(env_, bytes);
     if (rc == 0) rc = mdb_env_open(env_, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_WRITEMAP, 0600);
     return rc == 0 ? mdb_txn_begin(env_, nullptr, 0, &txn_) : rc;
@@ -135,17 +141,22 @@ class Image {
 
   // The databases, and the one record of `meta`: first, so that they share the pages next to the header, which every
   // reader touches.
-  int begin(const SnapshotMeta& meta) {
+  int begin(const SnapshotMeta& meta, std::uint32_t shards) {
     int rc = 0;
-    for (int i = 0; i < kDatabases && rc == 0; ++i) rc = mdb_dbi_open(txn_, kNames[i], MDB_CREATE, &dbi_[i]);
-    return rc == 0 ? put(kMeta, "meta", meta) : rc;
+    for (int i = kKeys; i < kDatabases && rc == 0; ++i) rc = mdb_dbi_open(txn_, kNames[i], MDB_CREATE, &dbi_[i]);
+    shards_.resize(shards);
+    for (std::uint32_t i = 0; i < shards && rc == 0; ++i) {
+      rc = mdb_dbi_open(txn_, admissions_database(i, shards).c_str(), MDB_CREATE, &shards_[i]);
+    }
+    return rc == 0 ? put(kMeta, "meta", Described{meta, shards}) : rc;
   }
   // In the order of keys within each database: every page is filled and none is written twice. `record` names account
   // and key, `value` is what gets encoded.
   template <class Record, class Value>
-  int add(Database db, const Record& record, const Value& value) {
+  int add(const Item& item, const Record& record, const Value& value) {
+    if (item.db == kAdmissions) dbi_[kAdmissions] = shards_[item.shard];
     key_.assign(record.account).append(1, '\0').append(rest_of(record));
-    return put(db, key_, value);
+    return put(item.db, key_, value);
   }
 
   // Commits; *used: how much of the file is.
@@ -177,6 +188,7 @@ class Image {
   MDB_env* env_ = nullptr;
   MDB_txn* txn_ = nullptr;
   MDB_dbi dbi_[kDatabases] = {};
+  std::vector<MDB_dbi> shards_;
   FlatBufferBuilder builder_;
   std::string key_;
 };
@@ -194,18 +206,22 @@ auto with_record(const SnapshotContent& c, const Item& item, F f) {
   return item.db == kKeys ? f(c.keys[item.index]) : f(c.waiting[item.index]);
 }
 
-// Account by account: a login's key and its admissions come to lie side by side in the file, though in two trees.
-std::vector<Item> in_order(const SnapshotContent& c) {
+// Tree by tree where there are several for admissions, each in one stretch of the file; else account by account: a
+// login's key and its admissions come to lie side by side.
+std::vector<Item> in_order(const SnapshotContent& c, std::uint32_t shards) {
   std::vector<Item> items;
   items.reserve(c.admissions.size() + c.keys.size() + c.waiting.size());
-  for (std::uint32_t i = 0; i < c.admissions.size(); ++i) items.push_back({kAdmissions, i});
-  for (std::uint32_t i = 0; i < c.keys.size(); ++i) items.push_back({kKeys, i});
-  for (std::uint32_t i = 0; i < c.waiting.size(); ++i) items.push_back({kWaiting, i});
+  for (std::uint32_t i = 0; i < c.admissions.size(); ++i) {
+    items.push_back({kAdmissions, i, shard_of(c.admissions[i].account, shards)});
+  }
+  for (std::uint32_t i = 0; i < c.keys.size(); ++i) items.push_back({kKeys, i, shards - 1});
+  for (std::uint32_t i = 0; i < c.waiting.size(); ++i) items.push_back({kWaiting, i, shards - 1});
   const auto account = [&](const Item& i) {
     return with_record(c, i, [](const auto& r) { return std::string_view(r.account); });
   };
   const auto rest = [&](const Item& i) { return with_record(c, i, [](const auto& r) { return rest_of(r); }); };
   std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+    if (a.shard != b.shard) return a.shard < b.shard;
     if (const int order = account(a).compare(account(b)); order != 0) return order < 0;
     return a.db != b.db ? a.db < b.db : rest(a) < rest(b);
   });
@@ -226,15 +242,15 @@ std::vector<std::uint32_t> by_owner(const std::vector<AccountKey>& keys) {
 
 int add_record(Image& image, const SnapshotContent& c, const Item& item, std::span<const std::uint32_t> keys_by_owner) {
   if (item.db != kAdmissions) {
-    return item.db == kKeys ? image.add(kKeys, c.keys[item.index], c.keys[item.index])
-                            : image.add(kWaiting, c.waiting[item.index], c.waiting[item.index]);
+    return item.db == kKeys ? image.add(item, c.keys[item.index], c.keys[item.index])
+                            : image.add(item, c.waiting[item.index], c.waiting[item.index]);
   }
   const Admission& admission = c.admissions[item.index];
   const std::pair<std::string_view, std::string_view> owner(admission.account, admission.subject);
   const auto first = std::lower_bound(keys_by_owner.begin(), keys_by_owner.end(), owner,
                                       [&](auto k, const auto& wanted) { return owner_of(c.keys[k]) < wanted; });
   const auto last = std::find_if(first, keys_by_owner.end(), [&](auto k) { return owner_of(c.keys[k]) != owner; });
-  return image.add(kAdmissions, admission, KeyedAdmission{admission, {first, last}, c.keys});
+  return image.add(item, admission, KeyedAdmission{admission, {first, last}, c.keys});
 }
 
 // One attempt at building into `fd`; MDB_MAP_FULL asks for another with more room.
@@ -242,10 +258,11 @@ int build_into(int fd, std::size_t room, const SnapshotContent& content, std::st
   std::size_t used = 0;
   {
     Image image;
-    int rc = image.open(fd, room);
-    if (rc == 0) rc = image.begin(content.meta);
+    const std::uint32_t shards = shards_for(content.admissions.size());
+    int rc = image.open(fd, room, shards);
+    if (rc == 0) rc = image.begin(content.meta, shards);
     const std::vector<std::uint32_t> keys_by_owner = by_owner(content.keys);
-    for (const Item& item : in_order(content)) {
+    for (const Item& item : in_order(content, shards)) {
       if (rc != 0) break;
       rc = add_record(image, content, item, keys_by_owner);
       if (rc != 0)

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "host/snapshot_record.h"
 #include "pam/login.h"
 #include "tests/bench/ratios.h"
 #include "tests/unit/host/snapshot_fixture.h"
@@ -76,17 +77,17 @@ void decision(benchmark::State& state) {
 }
 
 // The same lookup without us: one get of the admission.
-bool bare(const std::string& path, const std::string& account, const Digest& grant) {
+bool bare(const std::string& path, const std::string& database, const std::string& account, const Digest& grant) {
   MDB_env* env = nullptr;
   MDB_txn* txn = nullptr;
   MDB_dbi admissions = 0;
   std::string key = account + '\0';
   key.append(grant.bytes.begin(), grant.bytes.end());
   MDB_val k{key.size(), key.data()}, v{};
-  const bool good = mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0 &&
+  const bool good = mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 16) == 0 &&
                     mdb_env_open(env, path.c_str(), MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS, 0) == 0 &&
                     mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) == 0 &&
-                    mdb_dbi_open(txn, "admissions", 0, &admissions) == 0 && mdb_get(txn, admissions, &k, &v) == 0;
+                    mdb_dbi_open(txn, database.c_str(), 0, &admissions) == 0 && mdb_get(txn, admissions, &k, &v) == 0;
   if (txn != nullptr) mdb_txn_abort(txn);
   if (env != nullptr) mdb_env_close(env);
   return good;
@@ -95,9 +96,12 @@ bool bare(const std::string& path, const std::string& account, const Digest& gra
 void bare_lmdb(benchmark::State& state) {
   const int count = static_cast<int>(state.range(0));
   const std::string path = store_of(count).path();
+  const std::uint32_t shards = shards_for(static_cast<std::size_t>(count));
   for (auto _ : state) {
     const int user = next_user(count);
-    if (!bare(path, name_of(user), grant_of(user))) state.SkipWithError("not found");
+    const std::string account = name_of(user);
+    if (!bare(path, admissions_database(shard_of(account, shards), shards), account, grant_of(user)))
+      state.SkipWithError("not found");
   }
 }
 

@@ -230,6 +230,33 @@ int wrong_writer() {
   return wrong + wrong_if(seen != 21, "20 000 admissions");
 }
 
+// More admissions than one tree is meant for: every account still has its own, and no other.
+int wrong_shards() {
+  auto large = content();
+  constexpr int kAccounts = 61000;
+  for (int i = 0; i < kAccounts; ++i) {
+    const std::string name = "user" + std::to_string(i);
+    large.admissions.push_back(admission(name.c_str(), name.c_str(), 1, 2));
+    large.keys.push_back({name, kAlicePrint, name, kAliceKey, true});
+  }
+  const Store store(large);
+  int wrong = 0, seen = 0;
+  for (int i = 0; i < kAccounts; i += 97) {
+    const auto reader = store.open();
+    if (!reader) return 1;
+    const std::string name = "user" + std::to_string(i);
+    reader->admissions(name, [&](const AdmissionView& a) {
+      wrong += wrong_if(a.subject != name || a.keys.size() != 1 || !a.keys[0].starts_with(kAlicePrint), name.c_str());
+      return ++seen > 0;
+    });
+  }
+  wrong += wrong_if(seen != (kAccounts + 96) / 97, "each sampled account's one admission");
+  const auto reader = store.open();
+  int strangers = 0;
+  if (reader) reader->admissions("user", [&](const AdmissionView&) { return ++strangers > 0; });
+  return wrong + wrong_if(!reader || strangers != 0, "an account without one");
+}
+
 int wrong_publishing() {
   const Store store(content());
   int wrong = wrong_if(!reserve_snapshot_space(store.path(), 1 << 20), "reserving");
@@ -278,6 +305,9 @@ void test_flips(void**) {
 void test_writer(void**) {
   assert_int_equal(wrong_writer(), 0);
 }
+void test_shards(void**) {
+  assert_int_equal(wrong_shards(), 0);
+}
 void test_publishing(void**) {
   assert_int_equal(wrong_publishing(), 0);
 }
@@ -289,8 +319,9 @@ void test_replacement(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(test_contents), cmocka_unit_test(test_refusals),   cmocka_unit_test(test_flips),
-      cmocka_unit_test(test_writer),   cmocka_unit_test(test_publishing), cmocka_unit_test(test_replacement),
+      cmocka_unit_test(test_contents),    cmocka_unit_test(test_refusals), cmocka_unit_test(test_flips),
+      cmocka_unit_test(test_writer),      cmocka_unit_test(test_shards),   cmocka_unit_test(test_publishing),
+      cmocka_unit_test(test_replacement),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
