@@ -64,7 +64,10 @@ int cmd_complete(Context& context, const std::vector<std::string>& words) {
     const auto runbook = policy.runbooks.find(words[1]);
     if (runbook == policy.runbooks.end()) return 0;
     for (const auto& [name, choices] : runbook->second.parameters) {
-      for (const std::string& choice : choices) out.line(fmt::format("{}={}", name, choice));
+      // The directory's policy need not be signed, and shells put these words on the command line as they are.
+      for (const std::string& choice : choices) {
+        if (shell_word(choice) == choice) out.line(fmt::format("{}={}", name, choice));
+      }
     }
   }
   return 0;

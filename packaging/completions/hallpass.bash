@@ -25,7 +25,7 @@ _hallpass() {
     -s | --state) words="active denied ended pending revoked void" ;;
     -p | --param)
       words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null)
-      if [ -n "$name" ]; then words=$(sed -n "s/^$name=//p" <<<"$words"); else compopt -o nospace; fi ;;
+      if [ -n "$name" ]; then words=$(sed -n "s/^$name=//p" <<<"$words"); else compopt -o nospace 2>/dev/null; fi ;;
     -r | --reason | --ticket | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
     *)
       case $command in
@@ -59,6 +59,13 @@ _hallpass() {
           esac ;;
       esac ;;
   esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+  # Not compgen -W: it expands its words, $(commands) in them too, and they come from files that others may write.
+  local -a all
+  local word
+  mapfile -t all <<<"${words// /$'\n'}"
+  COMPREPLY=()
+  for word in "${all[@]}"; do
+    if [[ -n $word && $word == "$cur"* && $word != *[!A-Za-z0-9._:=,/@+%-]* ]]; then COMPREPLY+=("$word"); fi
+  done
 }
 complete -o default -F _hallpass hallpass

@@ -642,6 +642,18 @@ class TestSmall:
         assert words["params restart-web"] == ["service=nginx", "service=php8.2-fpm"]
         assert fleet.run(None, "--dir", "/nowhere", "complete", "ids").code in (0, 2)
 
+    def test_completion_runs_nothing(self, fleet):
+        """Whoever may write the directory writes parameters too; the policy need not be signed for a look at its words."""
+        mark = os.path.join(fleet.root, "ran")
+        fleet.write_policy(change=lambda text: text.replace('"php8.2-fpm"]', f'"php8.2-fpm", "$(touch {mark})", "`touch${{IFS}}{mark}`"]'))
+        assert fleet.run(None, "complete", "params", "restart-web").out.split() == ["service=nginx", "service=php8.2-fpm"]
+        completion = os.path.join(os.path.dirname(__file__), "../../packaging/completions/hallpass.bash")
+        words = f"'service=$(touch {mark})' 'service=`touch {mark}`' service=nginx"  # an older hallpass prints all
+        script = (f"hallpass() {{ printf '%s\\n' {words}; }}\ncompopt() {{ :; }}\nsource '{completion}'\n"
+                  "COMP_WORDS=(hallpass request restart-web -p '') COMP_CWORD=4\n_hallpass\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n")
+        r = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert r.stdout == "service=nginx\n" and not os.path.exists(mark), r
+
     def test_host_without_agent(self, fleet):
         if os.path.exists("/usr/libexec/hallpass/ctl"):
             pytest.skip("this machine has the agent's tool")
