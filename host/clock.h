@@ -41,7 +41,8 @@ UnixTime effective_now(const ClockReading& reading, const ClockFloor& floor);
 // clock accept`), and then (unless accepted) at most to what `boot_start` allows: the floor as it stood at the first
 // reading of this boot, with that reading's boottime and boot id, plus the time since, plus 10 minutes. A `boot_start`
 // of wall time 0 is a host without a floor yet: no limit. `limited` tells that the limit held it back (the wall clock
-// is ahead of what this host can vouch for).
+// is ahead of what this host can vouch for). Also a floor that does not rise is dated later, as far as the clock
+// vouches for: another boot goes on from `floor.wall`, so that must not be as old as this boot.
 struct FloorStep {
   ClockFloor floor;
   bool limited = false;

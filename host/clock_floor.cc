@@ -17,10 +17,16 @@ FloorStep raise_floor(const ClockFloor& floor, const ClockFloor& boot_start, con
     limited = wall > limit;
     wall = std::min(wall, limit);
   }
-  // Only upwards. A floor ahead of a clock that was put right is left where it is: re-anchored to this boot it would
-  // run on ahead of the clock until the next one.
-  const UnixTime standing = same_boot(reading, floor) ? floor.wall + (reading.boottime - floor.boottime) : floor.wall;
-  if (wall <= standing) return {floor, limited};
+  // Only upwards. In the floor's own boot it says the same of every moment whichever point of its line is written down;
+  // the latest point that the clock vouches for is the one from which another boot goes on. A floor of an earlier boot
+  // that is ahead of a clock put right is left where it is: re-anchored to this boot it would run on ahead of the
+  // clock.
+  const bool ours = same_boot(reading, floor);
+  const UnixTime standing = ours ? floor.wall + (reading.boottime - floor.boottime) : floor.wall;
+  if (wall <= standing) {
+    if (!ours || wall <= floor.wall) return {floor, limited};
+    return {{wall, floor.boottime + (wall - floor.wall), floor.boot_id}, limited};
+  }
   return {{wall, reading.boottime, reading.boot_id}, limited};
 }
 

@@ -56,7 +56,9 @@ struct Raise {
 
 const Raise kRaise[] = {
     {"not synchronised: stays", 2000, 100, false, false, 1000, 10, 'a', 1000, 10, 'a', 1000, false},
-    {"behind the floor carried on: stays", 1050, 100, true, false, 1000, 10, 'a', 1000, 10, 'a', 1000, false},
+    {"behind the floor carried on: dated later", 1050, 100, true, false, 1000, 10, 'a', 1000, 10, 'a', 1050, false},
+    {"just as the floor carried on: dated now", 1090, 100, true, false, 1000, 10, 'a', 1000, 10, 'a', 1090, false},
+    {"dated later only by a vouched clock", 1090, 100, false, false, 1000, 10, 'a', 1000, 10, 'a', 1000, false},
     {"rises to the wall", 1300, 100, true, false, 1000, 10, 'a', 1000, 10, 'a', 1300, false},
     {"at the limit: start + 90 s + 10 minutes", 1690, 100, true, false, 1000, 10, 'a', 1000, 10, 'a', 1690, false},
     {"a second over: held back", 1691, 100, true, false, 1000, 10, 'a', 1000, 10, 'a', 1690, true},
@@ -80,6 +82,11 @@ int wrong_raise() {
     const FloorStep step = raise_floor(floor, start, reading, c.accepted);
     wrong += wrong_if(step.floor.wall != from_unix(c.expected_wall) || step.limited != c.limited, c.name);
     wrong += wrong_if(effective_now(reading, step.floor) < effective_now(reading, floor), "never falls");
+    // While the clock is not ahead of it, the floor goes on in this boot as if nothing had been written down.
+    const ClockReading later{from_unix(0), reading.boottime + Seconds(50), boot('a'), true};
+    wrong += wrong_if(c.floor_boot == 'a' && effective_now(reading, floor) > reading.wall &&
+                          effective_now(later, step.floor) != effective_now(later, floor),
+                      "the same line");
   }
   return wrong;
 }
