@@ -64,10 +64,10 @@ Verdict judge(pam_handle_t* pamh, Phase phase, const std::string& account) {
   return verdict;
 }
 
-// pam_systemd makes it RuntimeMaxSec of the session's scope. Plain digits, at least 1: anything else would silently
-// mean "no limit".
+// pam_systemd makes it RuntimeMaxSec of the session's scope. Plain digits, at least 1 (who is admitted has time left):
+// anything else would silently mean "no limit". The second that has begun counts whole.
 int hand_over_limit(pam_handle_t* pamh, Seconds left) {
-  char* text = strdup(std::to_string(left.count() + 2).c_str());
+  char* text = strdup(std::to_string(left.count()).c_str());
   if (text == nullptr) return PAM_PERM_DENIED;
   return pam_set_data(pamh, "systemd.runtime_max_sec", text, [](pam_handle_t*, void* data, int) { free(data); });
 }
