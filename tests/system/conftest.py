@@ -1,3 +1,4 @@
+import ctypes
 import os
 import pathlib
 import subprocess
@@ -9,12 +10,21 @@ from .lib.fleet import Fleet
 from .lib.site import Site
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: takes long; run by ./test soak")
     if os.getuid() != 0:
         raise pytest.UsageError("booting hosts needs root: sudo ./test system")
+    private_mounts()
+
+
+def private_mounts():
+    """What tests mount is seen by them alone and goes with them, however they end."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        raise pytest.UsageError(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -38,7 +48,7 @@ def stage(build, tmp_path_factory):
     if os.environ.get("HALLPASS_STAGE"):   # already installed somewhere
         return pathlib.Path(os.environ["HALLPASS_STAGE"])
     tree = tmp_path_factory.mktemp("stage")
-    subprocess.run(["cmake", "--install", str(build), "--prefix", "/usr"], check=True, stdout=subprocess.DEVNULL,
+    subprocess.run(["cmake", "--install", str(build), "--prefix", "/usr", "--strip"], check=True, stdout=subprocess.DEVNULL,
                    env={**os.environ, "DESTDIR": str(tree)})
     return tree
 

@@ -1,6 +1,8 @@
 """Windows to the second, an agent that does not run, and clocks that are wrong."""
 import time
 
+from .lib.fleet import utc
+from .lib.host import eventually
 from .lib.site import SNAPSHOT
 
 
@@ -128,20 +130,53 @@ def test_clock_set_back_a_day_revives_nothing(new_site):
     site.assert_refused("alice", "alice")
 
 
+def test_another_boot_goes_on_from_the_floor(new_site):
+    """How long a host was off nobody can tell it. With a clock that is behind, time stands at the floor: what had ended stays ended."""
+    site = new_site(clock=True)
+
+    def boot():
+        return site.host.run("cat", "/proc/sys/kernel/random/boot_id").out
+    first = boot()
+    ended = site.grant("alice", duration=2)
+    site.host.await_journal(HALLPASS_EVENT="grant_ended", HALLPASS_GRANT=ended.id, within=10)
+    running = site.grant("carol", by="bob", duration=8)
+    future = int(time.time()) + 1800
+    site.grant("bob", by="carol", duration=600, not_before=future, wait=False)
+    site.settle()
+    # Readers alone decide, by the snapshot that lies there.
+    site.host.run("systemctl", "disable", "--now", "hallpass-agent", check=True)
+    site.host.set_clock(-86400, synchronised=False)
+    site.host.reboot()
+    assert boot() != first
+    end = running.members["requested_at"]
+    eventually("carol's end has passed", lambda: utc(time.time() - 9) > end)
+    site.assert_refused("alice", "alice", "ended")
+    site.assert_in("carol", "carol")   # in the boot of the floor she would be refused: the time since then would count
+    site.assert_refused("bob", "bob", "starts at")
+    # The agent takes nothing back, and with the right clock everything is as if nothing had been.
+    site.host.run("systemctl", "start", "hallpass-agent", check=True)
+    site.settle()
+    site.assert_refused("alice", "alice", "ended")
+    site.host.set_clock(0)
+    site.assert_refused("carol", "carol", "ended")
+    site.host.set_clock(frozen_at=future)
+    site.assert_in("bob", "bob")
+
+
 def test_clock_set_back_while_a_grant_runs_lengthens_nothing(new_site):
     site = new_site(clock=True)
-    site.grant("alice", duration=8)
+    grant = site.grant("alice", duration=8)
     site.assert_in("alice", "alice")
     site.host.run("systemctl", "stop", "hallpass-agent", check=True)
     site.host.set_clock(-86400)
-    time.sleep(9)
+    eventually("alice's end has passed", lambda: utc(time.time() - 9) > grant.members["requested_at"])
     site.assert_refused("alice", "alice")
 
 
 def test_clock_wrongly_forward_a_day_and_right_again(new_site):
     """Nobody is locked out for good: the floor follows no wrong clock for more than ten minutes."""
     site = new_site(clock=True)
-    running = site.grant("carol", by="bob", duration=3600)
+    site.grant("carol", by="bob", duration=3600)
     site.host.set_clock(86400)
     site.settle()
     site.assert_refused("carol", "carol")
@@ -153,7 +188,8 @@ def test_clock_wrongly_forward_a_day_and_right_again(new_site):
     site.settle()
     site.grant("alice", duration=3600)
     site.assert_in("alice", "alice")
-    assert running
+    site.await_admitted("carol", site.fleet.key("carol"))   # an end by a wrong clock is not final
+    site.assert_in("carol", "carol")
 
 
 def test_strict_clock_admits_nobody_until_synchronised_after_a_boot(new_site):

@@ -47,11 +47,6 @@ class Site:
         pre = {"/etc/hallpass/host.toml": f'name = "{hostname}"\nlabels = {labels}\ndirectories = ["{INBOX}"]\n{host_toml}',
                "/etc/hallpass/trust.toml": self.fleet.trust(), f"{INBOX}/.keep": "",
                EXEMPT_KEYS: self.rescue.line + "\n"}
-        # systemd-nspawn mounts a boot id of its own over the kernel's, but a sandboxed unit gets a fresh /proc and sees the kernel's: the
-        # agent and sshd's modules would not be of one boot. On a real host there is only the kernel's; so it is here, also after reboot().
-        pre["/etc/systemd/system/test-boot-id.service"] = (
-            "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\n"
-            "ExecStart=-/bin/sh -c 'while umount /proc/sys/kernel/random/boot_id; do :; done'\n")
         if enforce:
             pre["/etc/ssh/sshd_config.d/hallpass.conf"] = sshd_conf(stage, options, sshd)
             pre["/etc/pam.d/sshd"] = pam or pam_sshd(options.replace("--", ""))
@@ -62,8 +57,7 @@ class Site:
         pre.update(files or {})
         self.host = Host(hostname=hostname, users=accounts, groups=["hallpass-exempt"], trees=[stage], files=pre, clock=clock,
                          before_boot=before_boot,
-                         links={"/etc/systemd/system/sysinit.target.wants/test-boot-id.service": "../test-boot-id.service",
-                                "/etc/systemd/system/multi-user.target.wants/hallpass-agent.service":
+                         links={"/etc/systemd/system/multi-user.target.wants/hallpass-agent.service":
                                 "/usr/lib/systemd/system/hallpass-agent.service"})
 
     def __enter__(self):
