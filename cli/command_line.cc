@@ -1,12 +1,15 @@
 #include "cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/output.h"
+#include "core/nearest.h"
 #include "core/values/text.h"
 
 namespace hallpass::cli {
@@ -183,14 +186,29 @@ void add_rest(CLI::App& app, std::vector<std::string>& words, Commands& commands
   commands.emplace_back(complete, [&words](Context& c) { return cmd_complete(c, words); });
 }
 
+// "no command lst (did you mean list?)": `app` needs one of its commands, and none was typed.
+std::string lacks_command(const CLI::App& app, const std::vector<std::string>& left) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App* s) { return !s->get_group().empty(); }))
+    names.push_back(sub->get_name());
+  const auto typed = std::find_if(left.begin(), left.end(), [](const std::string& w) { return !w.starts_with('-'); });
+  if (typed == left.end()) return "what to do? " + join_words(names, "or");
+  const std::string near = nearest_name(*typed, names);
+  return "no command " + printable(*typed, 40) +
+         (near.empty() ? "; there are " + join_words(names, "and") : " (did you mean " + near + "?)");
+}
+
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string where = "hallpass";
-  for (const CLI::App* sub = &app; sub != nullptr;) {
-    const auto chosen = sub->get_subcommands();
-    sub = chosen.empty() ? nullptr : chosen.front();
-    if (sub != nullptr) where += " " + sub->get_name();
+  const CLI::App* last = &app;
+  for (auto chosen = app.get_subcommands(); !chosen.empty(); chosen = last->get_subcommands()) {
+    last = chosen.front();
+    where += " " + last->get_name();
   }
   std::string message = printable(error.what(), 500);
+  const bool has_commands = !last->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (has_commands && (error.get_name() == "RequiredError" || error.get_name() == "ExtrasError"))
+    message = lacks_command(*last, app.remaining(true));
   const std::size_t colon = message.find(" not expected: ");
   if (message.starts_with("The following argument") && colon != std::string::npos) {
     message = "unexpected: " + message.substr(colon + 15);
@@ -220,7 +238,9 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Temporary production access that ends by itself.", "hallpass");
   app.footer(kFooter);
   app.set_help_all_flag("--help-all", "Help for every command");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // an alias may hold --dir
   add_global(app, typed.global);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   add_request(app, typed.request, commands);
   add_decisions(app, typed.decision, commands);
   add_revoke(app, typed.revoke, commands);

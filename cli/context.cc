@@ -68,7 +68,8 @@ void Context::warn_of_files(const Workspace& workspace) {
 }
 
 void Context::warn_of_policy(const Workspace& workspace) {
-  if (workspace.trust().level == PolicyTrust::Level::unsigned_) out_.warn("the policy: " + workspace.trust().sentence);
+  if (workspace.trust().level == PolicyTrust::Level::unsigned_)
+    out_.warn("policy.toml cannot count yet: " + workspace.trust().sentence);
 }
 
 Result<Identity> Context::identity(const Policy& policy) const {

@@ -58,7 +58,6 @@ std::optional<Hosts> parse_hosts(std::string_view toml, std::vector<Diagnostic>&
   const auto root = parse_toml(toml, out);
   if (!root) return std::nullopt;
   Hosts hosts;
-  hosts.known = true;
   TomlReader reader(*root, "hosts.toml", out);
   if (const Toml* tables = reader.optional("hosts")) {
     if (const TomlTable* table = tables->as_table()) {
@@ -69,6 +68,7 @@ std::optional<Hosts> parse_hosts(std::string_view toml, std::vector<Diagnostic>&
   }
   reader.finish();
   if (has_errors(out)) return std::nullopt;
+  hosts.known = !hosts.all.empty();  // as `policy init` writes it, it lists none and says nothing
   std::sort(hosts.all.begin(), hosts.all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return hosts;
 }

@@ -15,7 +15,7 @@
 namespace hallpass::cli {
 
 struct Hosts {
-  bool known = false;  // there is a hosts.toml
+  bool known = false;  // there is a hosts.toml, and it names hosts
   std::vector<HostIdentity> all;
 
   const HostIdentity* find(std::string_view name) const;

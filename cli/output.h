@@ -50,11 +50,12 @@ class Table {
   explicit Table(std::vector<std::string> headers) : headers_(std::move(headers)) {}
   void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.empty(); }
-  // width 0: as wide as it gets.
+  // width 0: as wide as it gets. Too narrow for columns: each row in lines of its own, without headers.
   std::vector<std::string> lines(std::size_t width, bool colour) const;
 
  private:
-  std::vector<std::size_t> column_widths(std::size_t width) const;
+  std::vector<std::size_t> column_widths(std::size_t width) const;  // empty: they do not fit
+  std::vector<std::string> folded(std::size_t width, bool colour) const;
   std::vector<std::string> headers_;
   std::vector<std::vector<Cell>> rows_;
 };

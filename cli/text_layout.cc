@@ -153,17 +153,44 @@ std::vector<std::size_t> Table::column_widths(std::size_t width) const {
     column -= less;
     total -= less;
   };
-  give(widths.back());
-  while (total > width) {
-    auto widest = std::max_element(widths.begin(), widths.end());
+  if (widths.size() > 1) give(widths.back());
+  // The first column is what people copy: an id, a name.
+  while (total > width && widths.size() > 1) {
+    auto widest = std::max_element(widths.begin() + 1, widths.end());
     if (*widest <= kNarrowest) break;
     give(*widest);
   }
-  return widths;
+  return total > width ? std::vector<std::size_t>{} : widths;
+}
+
+std::vector<std::string> Table::folded(std::size_t width, bool colour) const {
+  constexpr std::size_t kIndent = 4;
+  std::vector<std::string> out;
+  for (const auto& row : rows_) {
+    std::string line;
+    std::size_t used = 0;
+    for (const Cell& cell : row) {
+      if (cell.text.empty()) continue;
+      const std::string text = fit(cell.text, width > 2 * kIndent ? width - kIndent : width);
+      if (used != 0 && used + kGap + display_width(text) > width) {
+        out.push_back(std::move(line));
+        line.assign(kIndent, ' ');
+        used = kIndent;
+      } else if (used != 0) {
+        line.append(kGap, ' ');
+        used += kGap;
+      }
+      line += paint(text, cell.style, colour);
+      used += display_width(text);
+    }
+    out.push_back(std::move(line));
+  }
+  return out;
 }
 
 std::vector<std::string> Table::lines(std::size_t width, bool colour) const {
   const std::vector<std::size_t> widths = column_widths(width);
+  if (widths.empty()) return folded(width, colour);
   std::vector<std::string> out;
   const auto render = [&](const std::vector<Cell>& row) {
     std::string line;

@@ -631,8 +631,20 @@ class TestSmall:
             r = fleet.run(None, *args)
             assert r.code == 0 and "Usage" in r.out, r
         assert re.fullmatch(r"hallpass \d+\.\d+\.\d+\n", fleet.run(None, "version").out)
-        assert fleet.run(None).code == 2
-        assert fleet.run(None, "frobnicate").code == 2
+        fleet.refused(2, "what to do? request, approve", None)
+        fleet.refused(2, "no command frobnicate; there are request", None, "frobnicate")
+        fleet.refused(2, "no command lst (did you mean list?)", None, "lst")
+        fleet.refused(2, ["no command chek (did you mean check?)", "hallpass policy --help"], None, "policy", "chek")
+
+    def test_last_of_a_global_option_counts(self, fleet):
+        # As with an alias that holds --dir.
+        assert fleet.run(None, "--dir", "/nowhere", "--dir", fleet.dir, "list").code == 0
+
+    def test_hosts_file_without_hosts_says_nothing(self, fleet):
+        fleet.write("hosts.toml", "# none yet\n")
+        r = fleet.request(target="db-1")
+        assert r.code == 0 and "matches no host" not in r.err, r
+        assert "no host of" not in fleet.run(None, "show", r.id).out
 
     def test_completion_words(self, fleet):
         grant = fleet.request().id

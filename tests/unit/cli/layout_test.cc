@@ -69,9 +69,12 @@ void tables(void**) {
   table.add({{"k7m3", Style::bold}, {"a long reason here"}});
   const std::vector<std::string> all = table.lines(0, false);
   const std::vector<std::string> narrow = table.lines(16, false);
+  const std::vector<std::string> folded = table.lines(12, false);
   const std::vector<std::string> coloured = table.lines(0, true);
   const bool good = all == std::vector<std::string>{"ID    WHY", "k7m3  a long reason here"} &&
-                    narrow[1] == "k7m3  a long re\u2026" && coloured[1].starts_with("\033[1mk7m3\033[0m  ");
+                    narrow[1] == "k7m3  a long re\u2026" &&
+                    folded == std::vector<std::string>{"k7m3", "    a long \u2026"} &&
+                    coloured[1].starts_with("\033[1mk7m3\033[0m  ");
   assert_true(good);
 }
 
