@@ -38,19 +38,15 @@ std::string what_to_type(std::string_view host, const WaitingView& w) {
 // time".
 std::string state_of(const WaitingView& w, UnixTime now) {
   const auto begins = [&](std::string_view start) { return w.detail.substr(0, start.size()) == start; };
-  const std::string detail = w.detail.empty() || begins("ended at ") ? std::string() : ": " + std::string(w.detail);
-  if (begins("denied by ") || begins("revoked by ")) return " was " + std::string(w.detail);
-  if (begins("was ")) return " " + std::string(w.detail);
-  if (w.state == "pending" && w.at > now)
+  const std::string said(w.detail), state(w.state), detail = said.empty() || begins("ended at ") ? "" : ": " + said;
+  if (begins("denied by ") || begins("revoked by ")) return " was " + said;
+  if (begins("was ")) return " " + said;
+  if (state == "pending" && w.at > now)
     return " starts at " + clock_of(w.at, now) + " (in " + length_of(w.at - now) + ")";
-  if (w.state == "pending") return " is not active yet" + detail;
-  if (w.state == "ended" && w.at != UnixTime{} && w.at <= now) {
-    return " ended " + length_of(now - w.at) + " ago (" + clock_of(w.at, now) + ")" + detail;
-  }
-  if (w.state == "ended") return " ended" + detail;
-  if (w.state == "denied") return " was denied" + detail;
-  if (w.state == "revoked") return " was revoked" + detail;
-  return " is void" + detail;
+  if (state == "pending") return " is not active yet" + detail;
+  if (state != "ended") return (state == "void" ? " is " : " was ") + state + detail;
+  if (w.at == UnixTime{} || w.at > now) return " ended" + detail;
+  return " ended " + length_of(now - w.at) + " ago (" + clock_of(w.at, now) + ")" + detail;
 }
 
 }  // namespace
