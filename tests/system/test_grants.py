@@ -115,10 +115,10 @@ def test_denial_after_approval_ends_access(site):
 
 
 def test_revocation_by_the_approver(site):
-    grant = site.grant("alice")
+    grant = site.grant("carol", by="bob")
     site.put(site.fleet.revoke(by="bob", request=grant))
-    site.await_refused("alice", site.fleet.key("alice"))
-    site.assert_refused("alice", "alice", "revoked")
+    site.await_refused("carol", site.fleet.key("carol"))
+    site.assert_refused("carol", "carol", "revoked by bob")
     site.host.await_journal(HALLPASS_EVENT="grant_revoked", HALLPASS_GRANT=grant.id)
 
 

@@ -158,6 +158,8 @@ def test_another_boot_goes_on_from_the_floor(new_site):
     site.settle()
     site.assert_refused("alice", "alice", "ended")
     site.host.set_clock(0)
+    site.assert_refused("carol", "carol")
+    site.settle()
     site.assert_refused("carol", "carol", "ended")
     site.host.set_clock(frozen_at=future)
     site.assert_in("bob", "bob")
