@@ -263,6 +263,7 @@ void Agent::retry() {
   }
   if (policies_dirty_) walk_policies();
   record_batch();
+  if (!damaged()) keep_voided_keys();
   LedgerChange probe;  // the state alone: does writing work again?
   const bool recorded = ledger_sound() && commit(probe, false) && ledger_->shortage().empty() && unrecorded_.empty();
   if (!ledger_sound()) return;
@@ -294,9 +295,11 @@ Status Agent::reset_ledger() {
   SnapshotReader::Where where;
   where.snapshot = layout_.snapshot();
   where.machine_id_file = layout_.machine_id();
+  where.withdrawn.clear();  // for its policy's version it is good enough, withdrawn or not
   where.owner = geteuid();
   const Result<SnapshotReader> standing = SnapshotReader::open(where);
-  const std::int64_t seen = standing ? standing->meta().policy_version : 0;
+  const std::int64_t seen =
+      std::max({standing ? standing->meta().policy_version : 0, state_.policy_version, policies_.version()});
   const Result<std::string> aside = set_ledger_aside(layout_.ledger(), clock_->now());
   if (!aside) return aside.error();
   damage_.clear();
@@ -319,6 +322,7 @@ Status Agent::reset_ledger() {
     enter_damage(kept.error().message);
     return kept;
   }
+  hold_ = true;  // until the directories were read: revocations lie there
   journal_.event(Event::ledger_reset, "the ledger was given up; the old one is " + *aside, {{"FILE", *aside}});
   if (Status loaded = load(); !loaded) return loaded;
   policies_dirty_ = true;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -58,7 +59,7 @@ class Agent final : private InputSink {
   void clock_set();
 
   // The earliest moment at which something changes by itself; kNever.
-  UnixTime next_due() const { return docket_.next_due(); }
+  UnixTime next_due() const { return damaged() ? kNever : docket_.next_due(); }
   // When to try a failed write again, in time since boot; nullopt: nothing failed.
   std::optional<Seconds> retry_at() const;
   void retry();
@@ -90,6 +91,7 @@ class Agent final : private InputSink {
   Status statement(std::string_view envelope) override;
   void policy_files_changed() override { policies_dirty_ = true; }
   std::optional<bool> known_before(std::string_view envelope) const;
+  Status may_narrow(const Statement& statement, const Digest& group);
   Status keep(const Statement& statement);
   void record_batch();
   void take_global(const Statement& statement, LedgerChange& change, std::set<Digest>& affected);
@@ -105,6 +107,7 @@ class Agent final : private InputSink {
   void apply(Verdict&& verdict, bool quiet);
   void tell(const Grant& grant, const std::optional<Grant>& before, const Admission* admission);
   void reopen_globals();
+  void keep_voided_keys();
   bool publish_if_different();
   void fill_content();
 
@@ -132,6 +135,7 @@ class Agent final : private InputSink {
   std::vector<Statement> batch_;    // verified, not yet recorded
   std::vector<std::string>
       unrecorded_;  // narrowing that could not be recorded: tried again though its file may be gone
+  std::map<std::string, int> early_endings_;  // by signer: of requests that are not known here
   bool policies_dirty_ = true;
   bool read_again_ = false;  // something read was not kept
   bool publish_again_ = false;

@@ -9,6 +9,9 @@ namespace {
 
 // Statements about one request that widen, at most: more than all approvers of a fleet with all their keys.
 constexpr std::size_t kMaxStatementsOfOne = 512;
+constexpr std::ptrdiff_t kMaxStatementsOfOneKey = 16;  // about one request
+constexpr int kMaxEarlyEndings = 200;                  // by one signer, of requests that are not known here
+constexpr Seconds kMaxAhead{24 * 3600};
 constexpr std::size_t kMaxBatch = 512;
 constexpr std::size_t kMaxUnrecorded = 1000;
 constexpr std::size_t kMaxGlobals = 10000;
@@ -23,14 +26,20 @@ Digest group_of(const Statement& s) {
   return s.revocation()->form == Revocation::Form::request ? s.revocation()->request : Digest{};
 }
 
+UnixTime made_at(const Statement& s) {
+  if (s.request() != nullptr) return s.request()->requested_at;
+  return s.decision() != nullptr ? s.decision()->decided_at : s.revocation()->revoked_at;
+}
+
 // The latest moment at which this statement can still let anyone in.
 UnixTime matters_until(const Statement& s) {
   if (s.request() != nullptr) {
     const Request& r = *s.request();
     return std::max(r.respond_by, r.not_before.value_or(r.respond_by)) + r.duration;
   }
-  const UnixTime made = s.decision() != nullptr ? s.decision()->decided_at : s.revocation()->revoked_at;
-  return made + kForgetAfter;
+  // A stolen key stays stolen.
+  if (s.revocation() != nullptr && s.revocation()->form == Revocation::Form::key) return kNever;
+  return made_at(s) + kForgetAfter;
 }
 
 }  // namespace
@@ -62,18 +71,59 @@ Status Agent::statement(std::string_view wire) {
   return Unit{};
 }
 
+// Narrowing may use the space that is set aside, so it is kept only from those whom it is a right of. What waits here
+// is looked at again: `unknown_key` with the next policy, `unavailable` every minute.
+Status Agent::may_narrow(const Statement& s, const Digest& group) {
+  const Policy& policy = *policies_.in_force().policy;
+  const Revocation* r = s.revocation();
+  const bool of_key = r != nullptr && r->form == Revocation::Form::key;
+  const bool of_subject = r != nullptr && r->form == Revocation::Form::subject;
+  if (of_key || of_subject) {
+    const bool may = of_key ? !voided_keys(std::span(&s, 1), policy).empty()
+                            : r->by == r->subject || policy.admins.count(r->by) != 0;
+    if (may) return Unit{};
+    return Error{Errc::unknown_key,
+                 r->by + " is neither an admin nor the one whose " + (of_key ? "key" : "grants") + " this ends"};
+  }
+  const Grant* grant = docket_.find(group);
+  if (grant == nullptr || !grant->known) {
+    if (++early_endings_[s.signer()] <= kMaxEarlyEndings) return Unit{};
+    return Error{Errc::unavailable, s.signer() + " has ended too many requests that are not known here"};
+  }
+  Request about;
+  about.subject = grant->subject;
+  about.runbook = grant->runbook;
+  if (!may_end(s.signer(), about, policy).empty()) return Unit{};
+  return Error{Errc::unknown_key, s.signer() + " may neither deny nor revoke this grant"};
+}
+
 Status Agent::keep(const Statement& s) {
   const Digest group = group_of(s);
   if (matters_until(s) < clock_->trusted()) return Unit{};  // long over: nothing to remember
   const bool global = group == Digest{};
   if (!global && ledger_->terminal(group)) return Unit{};
+  if (is_narrowing(s)) {
+    if (Status may = may_narrow(s, group); !may) return may;
+  } else if (made_at(s) > clock_->now() + kMaxAhead) {
+    return Error{Errc::unavailable, "it is dated more than a day ahead"};
+  }
   if (!is_narrowing(s)) {
     const bool first = docket_.find(group) == nullptr;
     if (first && static_cast<std::int64_t>(docket_.all().size()) >= config_.max_grants) {
       return Error{Errc::too_large,
                    "this host holds " + std::to_string(config_.max_grants) + " requests already (max_grants)"};
     }
-    if (!first && ledger_->statement_keys_of(group).size() >= kMaxStatementsOfOne) {
+    const std::vector<std::string> held = first ? std::vector<std::string>{} : ledger_->statement_keys_of(group);
+    const auto stored = std::count_if(held.begin(), held.end(), [&](const std::string& key) {
+      return std::string_view(key).ends_with(s.key().fingerprint());
+    });
+    const auto waiting = std::count_if(batch_.begin(), batch_.end(), [&](const Statement& other) {
+      return group_of(other) == group && other.key() == s.key();
+    });
+    if (stored + waiting >= kMaxStatementsOfOneKey) {
+      return Error{Errc::too_large, s.signer() + " has said enough about this request"};
+    }
+    if (held.size() >= kMaxStatementsOfOne) {
       return Error{Errc::too_large,
                    "there are " + std::to_string(kMaxStatementsOfOne) + " statements about this request already"};
     }
@@ -163,7 +213,6 @@ void Agent::walk_policies() {
   }
   if (!any) return;
   policies_.tell_validity(clock_->now());
-  reopen_globals();
   judge_again(docket_.live(), false);
   intake_->forget_waiting();
   publish_again_ = true;
@@ -196,6 +245,7 @@ bool Agent::accept(const PolicyCandidate& candidate, std::shared_ptr<const Polic
   journal_.event(Event::policy_accepted, "policy version " + version + " is in force",
                  {{"POLICY", version}, {"FILE", candidate.name}});
   policies_.adopt(std::move(policy));
+  reopen_globals();
   return true;
 }
 

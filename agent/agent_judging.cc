@@ -141,6 +141,18 @@ void Agent::reopen_globals() {
     if (opened) globals_.push_back(std::move(*opened));
   }
   for (const std::string& key : voided_keys(globals_, policy)) voided_.insert(key);
+  keep_voided_keys();
+}
+
+// A key voided under one policy stays void under the next, which may not know who had the right to it.
+void Agent::keep_voided_keys() {
+  LedgerChange change;
+  const std::set<std::string> kept = ledger_->voided_keys();
+  for (const std::string& key : voided_) {
+    if (kept.count(key) == 0) change.void_key(key);
+  }
+  if (change.empty()) return;
+  if (const Status done = commit(change, true); !done) publisher_.withdraw(done.error().message);
 }
 
 void Agent::fill_content() {

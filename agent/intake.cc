@@ -61,7 +61,8 @@ void Intake::open_directory(std::size_t index) {
 
 void Intake::read_notifications() {
   alignas(struct inotify_event) char buffer[sizeof(struct inotify_event) + NAME_MAX + 1 + 4096];
-  while (named_.size() < kMaxNamed) {
+  // Always until nothing is left: a descriptor that stays readable would keep the loop from the work itself.
+  for (;;) {
     const ssize_t got = ::read(notify_fd_, buffer, sizeof buffer);
     if (got <= 0) return;
     for (ssize_t at = 0; at < got;) {
@@ -72,6 +73,10 @@ void Intake::read_notifications() {
       const auto found = std::find(watches_.begin(), watches_.end(), event.wd);
       if ((event.mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF)) != 0) scan_again_ = true;
       if (event.len == 0 || found == watches_.end() || input_kind(name) == InputKind::none) continue;
+      if (named_.size() >= kMaxNamed) {
+        scan_again_ = true;  // a look at everything finds what is not queued
+        continue;
+      }
       named_.emplace_back(static_cast<std::size_t>(found - watches_.begin()), name);
     }
   }
@@ -154,7 +159,10 @@ WatchedDirectory::Outcome Intake::read_lines(WatchedDirectory& directory, const 
       outcome = WatchedDirectory::Outcome::retry;
       continue;  // said once, by who failed
     }
-    if (taken.error().code == Errc::unknown_key && outcome == WatchedDirectory::Outcome::done) {
+    // What the policy in force says against it, another one may not: a key that moves, an origin that is added.
+    const Errc code = taken.error().code;
+    const bool may_count_later = code == Errc::unknown_key || code == Errc::mismatch;
+    if (may_count_later && outcome == WatchedDirectory::Outcome::done) {
       outcome = WatchedDirectory::Outcome::waits_for_policy;
     }
     if (++bad > kMaxBadLines) continue;

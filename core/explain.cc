@@ -14,7 +14,7 @@ constexpr std::size_t kNamesShown = 8;
 // How long, as a reader wants it: seconds under two minutes, minutes under two days.
 std::string roughly(Seconds d) {
   const long long seconds = d.count();
-  if (seconds >= 2 * 86400) return format_duration(Seconds{seconds / 3600 * 3600});
+  if (seconds >= 172800) return format_duration(Seconds{seconds / 3600 * 3600});
   return format_duration(Seconds{seconds >= 120 ? seconds / 60 * 60 : seconds});
 }
 

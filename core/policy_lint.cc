@@ -69,7 +69,7 @@ class Linter {
       warn(line, "valid_until = " + text + " has passed: nothing is admitted",
            "set it to a later date and sign the policy again");
     } else if (policy_.valid_until - now_ <= kSoon) {
-      const auto days = (policy_.valid_until - now_).count() / (24 * 3600);
+      const auto days = (policy_.valid_until - now_).count() / 86400;
       warn(line, "valid_until = " + text + " is " + std::to_string(days) + " days away; then nothing is admitted",
            "set it to a later date and sign the policy again");
     }

@@ -43,11 +43,8 @@ int run(const std::vector<std::string>& arguments) {
   }
   const KeysAnswer answer = answer_keys(*store, read_clock(), *query);
   // First the record, then the key: without one an older offer would stand for this key.
-  if (!answer.record) {
-    remove_key_record(paths::kOffers, sshd);
-  } else if (!write_key_record(paths::kOffers, sshd, query->account, query->fingerprint)) {
-    remove_key_record(paths::kOffers, sshd);
-  }
+  const bool kept = answer.record && write_key_record(paths::kOffers, sshd, query->account, query->fingerprint);
+  if (!kept) remove_key_record(paths::kOffers, sshd);
   return print(answer.lines) ? 0 : 1;
 }
 

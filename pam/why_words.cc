@@ -11,10 +11,10 @@ namespace {
 
 constexpr char kSafe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._,-";
 
-void add(std::string& words, std::string_view name, std::string value) {
+void add(std::string& words, std::string_view name, std::string_view value) {
   if (value.empty() || value.find_first_not_of(kSafe) != std::string::npos) return;
   if (!words.empty()) words += ' ';
-  words += std::string(name) + "=" + value;
+  words.append(name).append("=").append(value);
 }
 
 // Spaces travel as ':', which no name holds; a sentence with anything else that is not safe stays here.

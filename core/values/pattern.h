@@ -56,7 +56,7 @@ Result<ArgumentPattern> parse_arguments(std::span<const std::string> tokens);
 Result<std::string> literal_token(std::string_view value);
 
 // Opens what a <path:...> token names and says whether it may be handed to the command. A seam: the default walks with
-// openat2 and demands root-owned directories that no one else may write (host/safe_path.h); core itself does no I/O.
+// openat2 and demands root-owned directories that no one else may write (the sudo plugin); core itself does no I/O.
 class PathCheck {
  public:
   virtual ~PathCheck() = default;

@@ -12,6 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("core", "host", "pam", "agent", "cli")
+WITHOUT_ANALYZER = ("cli/", "agent/ctl/")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 CLANG_TIDY = "clang-tidy-14"
 
@@ -40,7 +41,9 @@ def look(command: dict, build: pathlib.Path, common: str):
     mark = build / "tidy" / mark_of(command, build, common)
     if mark.exists():
         return name, True, ""
-    r = subprocess.run([CLANG_TIDY, "--quiet", "-p", str(build), command["file"]], capture_output=True, text=True, check=False)
+    # The static analyzer takes half of the time: it looks at what runs as root.
+    quick = ["--checks=-clang-analyzer-*"] if name.startswith(WITHOUT_ANALYZER) else []
+    r = subprocess.run([CLANG_TIDY, "--quiet", *quick, "-p", str(build), command["file"]], capture_output=True, text=True, check=False)
     if r.returncode == 0:
         mark.touch()
     return name, r.returncode == 0, r.stdout + "\n".join(x for x in r.stderr.splitlines() if "warnings generated" not in x)
