@@ -43,12 +43,14 @@ struct Owner {
   int damaged = 0;
 };
 
-Owner owner_of_keys(const SnapshotReader& store, const Login& login) {
+Owner owner_of(const SnapshotReader& store, const Login& login) {
   Owner owner;
-  for (const auto& line : login.keys) {
+  std::vector<std::string> keys = login.keys;
+  if (keys.empty() && login.offered) keys.push_back(*login.offered);
+  for (const auto& key : keys) {
     bool found = false, same = true;
     owner.damaged += store.keys(login.account, [&](const KeyView& k) {
-      found = k.line == line;
+      found = k.line == key || k.fingerprint == key;
       if (!found) return true;
       same = owner.subject.empty() || owner.subject == k.subject;
       owner.subject = k.subject;
@@ -58,24 +60,6 @@ Owner owner_of_keys(const SnapshotReader& store, const Login& login) {
     if (!found || owner.subject.empty()) owner.why = "unknown_key";
     if (!same) owner.why = "keys_of_several_people";
     if (owner.why != nullptr) break;
-  }
-  return owner;
-}
-
-Owner owner_of(const SnapshotReader& store, const Login& login) {
-  if (!login.keys.empty()) return owner_of_keys(store, login);
-  Owner owner;
-  bool damaged = false;
-  if (login.offered) {
-    const bool found = store.key(
-        login.account, *login.offered,
-        [&](const KeyView& k) {
-          owner.subject = k.subject;
-          owner.fingerprint = k.fingerprint;
-        },
-        &damaged);
-    if (!found || owner.subject.empty()) owner.why = "unknown_key";
-    owner.damaged = damaged ? 1 : 0;
   }
   return owner;
 }
