@@ -120,15 +120,15 @@ void Agent::believe_snapshot_if_current() {
 
 // Fail closed without locking anyone out who is in: forgetting how grants ended could revive them, so nothing new is
 // admitted until an operator decides, while the snapshot that stands runs out by itself.
-void Agent::enter_damage(const std::string& why) {
-  damage_ = why;
+void Agent::enter_damage(std::string why) {  // by value: it may be the ledger's own word, and the ledger goes
+  damage_ = std::move(why);
   damage_told_ = clock_->reading().boottime;
   ledger_.reset();
   journal_.event(Event::ledger_damaged,
-                 "the ledger is damaged (" + why +
+                 "the ledger is damaged (" + damage_ +
                      "): nothing new is admitted and no revocation is seen; look at the disk, then run "
                      "`hallpass host ledger reset`",
-                 {{"WHY", why}, {"FILE", layout_.ledger()}});
+                 {{"WHY", damage_}, {"FILE", layout_.ledger()}});
 }
 
 bool Agent::ledger_sound() {
@@ -172,7 +172,7 @@ void Agent::minute() {
   clock_->tick();
   seams_.alive();
   if (damaged()) {
-    if (clock_->reading().boottime >= damage_told_ + kTellDamageEvery) enter_damage(std::string(damage_));
+    if (clock_->reading().boottime >= damage_told_ + kTellDamageEvery) enter_damage(damage_);
     return;
   }
   if (clock_->stepped()) clock_set();

@@ -81,7 +81,7 @@ class Agent final : private InputSink {
   Status open_ledger();
   Status load();
   void believe_snapshot_if_current();
-  void enter_damage(const std::string& why);
+  void enter_damage(std::string why);
   bool ledger_sound();
   void forget_old();
   void keep_floor();
