@@ -61,7 +61,8 @@ Status Policies::restore(const StoredPolicy& stored, std::int64_t version) {
   if (policy->version != version) return Error{Errc::malformed, "the ledger's policy has another version than it says"};
   if (policy->fleet != trust_.fleet) {
     return Error{Errc::mismatch, "trust.toml names the fleet " + trust_.fleet + ", but the ledger is of " +
-                                     policy->fleet + ": if this host moved, run `hallpass host ledger reset`"};
+                                     policy->fleet +
+                                     ": if this host moved, stop the agent and move /var/lib/hallpass/ledger away"};
   }
   adopt(std::move(policy));
   return Unit{};
