@@ -117,6 +117,7 @@ def accounts(config: dict) -> None:
 def install(config: dict) -> None:
     for tree in config["trees"]:
         run("cp", "-a", "--no-preserve=ownership", f"{tree}/.", MERGED)
+    MERGED.chmod(0o755)   # cp gave / the mode of the tree's own top, which may be a private temporary directory
     for path, (mode, text) in config["files"].items():
         write(path, text, mode)
     for path in config["links"]:
