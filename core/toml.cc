@@ -64,6 +64,8 @@ class Bounds {
         step(c);
         ++at_;
       }
+      if (odd_escape_)
+        return finding("a backslash stands before a letter that is not ASCII", "write \\\\ for a backslash");
       if (brackets_ > kMaxBrackets || dots_ > kMaxDots)
         return finding("values are nested too deeply", "write it flatter");
       if (parts_ > kMaxParts) return finding("there are too many values", "write it shorter");
@@ -119,6 +121,7 @@ class Bounds {
       }
       if (c == '\\' && quote == '"') {
         if (at_ + 1 < text_.size() && text_[at_ + 1] == '\n') ++line_;
+        if (at_ + 1 < text_.size() && static_cast<unsigned char>(text_[at_ + 1]) >= 0x80) odd_escape_ = true;
         at_ += 2;
       } else if (multi && text_.substr(at_, 3) == fence) {
         at_ += 3;
@@ -139,6 +142,7 @@ class Bounds {
   int brackets_ = 0;
   int dots_ = 0;
   int parts_ = 0;
+  bool odd_escape_ = false;
 };
 
 int line_of(const toml::source_region& region, int fallback) {
