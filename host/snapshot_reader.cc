@@ -245,6 +245,7 @@ Status SnapshotReader::Impl::read_meta(const std::string& machine_id) {
     text(m.floor_boot_id()).copy(meta.floor.boot_id.data(), meta.floor.boot_id.size());
     meta.valid_until = from_unix(m.valid_until());
     meta.strict_clock = m.strict_clock();
+    meta.standing_sudo_denied = m.standing_sudo_denied();
     shards = m.shards();
   });
   if (found != 1 || shards == 0 || shards > kMaxShards) return damaged("meta");
@@ -290,7 +291,9 @@ int SnapshotReader::admissions(std::string_view account, const std::function<boo
     view.start = from_unix(a.start());
     view.end = from_unix(a.end());
     view.personal = a.personal();
+    view.shared_sudo = a.shared_sudo();
     view.alert = a.alert();
+    view.commands = CommandList(a.commands());
     return each(view);
   });
 }

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/values/command.h"
 #include "core/values/digest.h"
 #include "core/values/result.h"
 #include "core/values/time.h"
@@ -21,15 +22,32 @@
 
 namespace hallpass {
 
+// An admission's commands, borrowed like the rest of it. snapshot_commands.cc: not linked into sshd's module.
+class CommandList {
+ public:
+  CommandList() = default;
+  explicit CommandList(const void* vector) : vector_(vector) {}
+  std::size_t size() const;
+  Command at(std::size_t i) const;
+  // Whether looking closer is worth it, without copying: the command is none of kind run, or `name` is the last
+  // component of one of its executables.
+  bool may_name(std::size_t i, std::string_view name) const;
+
+ private:
+  const void* vector_ = nullptr;  // flatbuffers::Vector of fb::Command
+};
+
 // An account's admission, with strings borrowed from the reader's buffer: valid inside the callback only.
 struct AdmissionView {
   std::string_view account, subject, id, runbook, reason, ticket;
   std::vector<std::string_view> approvers;
   std::vector<std::string_view> keys;  // the subject's, "<fingerprint> <type> <base64>"
   Digest grant;
-  UnixTime start, end;    // admits while start <= now < end
-  bool personal = false;  // the account is the subject's own
+  UnixTime start, end;       // admits while start <= now < end
+  bool personal = false;     // the account is the subject's own
+  bool shared_sudo = false;  // on a shared account: sudo too
   bool alert = false;
+  CommandList commands;
 };
 
 struct KeyView {
@@ -54,6 +72,7 @@ struct SnapshotMeta {
   ClockFloor floor;
   UnixTime valid_until{};  // of the policy; admissions' ends respect it already
   bool strict_clock = false;
+  bool standing_sudo_denied = false;  // sessions under a grant get nothing from the site's own sudoers
 };
 
 class SnapshotReader {

@@ -1,0 +1,60 @@
+// Who a session on this host is, for sudo and for the end: one record a login, /run/hallpass/sessions/<audit session
+// id>, written by pam_hallpass.so (post) and read by the sudo plugin and the agent. docs/architecture.md, "Sessions".
+//
+// The kernel gives every process the audit session id of the login it descends from (/proc/<pid>/sessionid);
+// pam_loginuid sets it once and no unprivileged process can change it. A record is a FlatBuffer (host/session.fbs)
+// behind an XXH3 checksum, written by rename into a directory that is root's alone.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/values/digest.h"
+#include "core/values/result.h"
+#include "core/values/time.h"
+
+namespace hallpass {
+
+struct Session {
+  std::uint32_t audit = 0;  // audit session id, never unset
+  std::string logind;       // logind's name for it: "5"
+  std::string subject, account;
+  uid_t uid = 0;              // of the account
+  std::string grant_id;       // that let it in
+  Digest grant;               // the same, in full
+  UnixTime end{};             // of that grant, as judged at login
+  pid_t leader = 0;           // sshd's monitor
+  std::string leader_start;   // field 22 of its /proc/<pid>/stat
+  std::string control_group;  // "/user.slice/user-1000.slice/session-5.scope"
+};
+
+// The audit session id of a process; nullopt: unset, or it cannot be read. `pid` 0: the calling process.
+std::optional<std::uint32_t> audit_session(pid_t pid);
+// The process's control group in systemd's hierarchy (unified, or named "systemd"); empty: unknown.
+std::string control_group(pid_t pid);
+
+// The record of a session. Errors: not_found, untrusted (owner or mode of file or directory), malformed.
+Result<Session> read_session(const std::string& dir, std::uint32_t audit);
+// The record, when it is this process's own beyond doubt: the leader lives (same start time), the account is `account`
+// with `uid`, and the process sits in the session's control group. Errors: not_found (no such session), mismatch (which
+// of these does not hold).
+Result<Session> session_of_caller(const std::string& dir, std::string_view account, uid_t uid);
+
+// Notes that a grant's powers were used in this session, so that its end ends the session's processes. Idempotent,
+// without locks: an empty file "<audit id>.<hex of the grant's digest>" beside the record. Errors: unavailable.
+Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest& grant);
+std::vector<Digest> grants_used(const std::string& dir, std::uint32_t audit);
+
+// --- session_writer.cc: for pam_hallpass.so
+
+// Writes the record; makes `dir` (0700). Errors: mismatch (that id is registered and its leader lives), unavailable.
+Status register_session(const std::string& dir, const Session& session);
+// Removes the record and the notes beside it.
+void unregister_session(const std::string& dir, std::uint32_t audit);
+
+}  // namespace hallpass
