@@ -126,8 +126,6 @@ Digest runbook_digest(const Runbook& runbook);
 // is not listed, a parameter missing or unknown).
 Result<std::vector<Command>> fill_commands(const Runbook& runbook,
                                            const std::map<std::string, std::vector<std::string>>& parameters);
-// One line for people: `as root: /usr/bin/systemctl {restart,reload} nginx`.
-std::string describe_command(const Command& command);
 
 // What a newer policy changes, for people about to sign it: one line a change ("+ person dave", "~ runbook restart-web:
 // max_duration 1h -> 2h"), in a stable order.

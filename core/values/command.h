@@ -24,4 +24,7 @@ struct Command {
   bool operator==(const Command&) const = default;
 };
 
+// One line for people: `as root: /usr/bin/systemctl {restart,reload} nginx`.
+std::string describe_command(const Command& command);
+
 }  // namespace hallpass
