@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/spoken_time.h"
 #include "pam/words.h"
 
 namespace hallpass {

@@ -19,6 +19,4 @@ std::string waiting_words(std::string_view host, const WaitingView& waiting, Uni
 // A broken store, in words that nobody takes for "no grant".
 std::string store_words(std::string_view what);
 
-std::string utc_text(UnixTime t);  // as in statements and journal fields: 2026-11-21T07:30:00Z
-
 }  // namespace hallpass
