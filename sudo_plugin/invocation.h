@@ -1,0 +1,80 @@
+// One call of sudo, from the audit plugin's open to its close. docs/architecture.md, "sudo".
+//
+// Each call has one authority, chosen before sudoers reads its rules: a grant that covers what was typed (sudoers then
+// sees our fragment and nothing of the site's privileges), or stock sudoers alone. Whatever goes wrong while choosing
+// leaves stock sudoers, never more.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sudo_plugin/authorise.h"
+#include "sudo_plugin/fragment.h"
+#include "sudo_plugin/records.h"
+#include "sudo_plugin/wish.h"
+
+namespace hallpass {
+
+class Invocation {
+ public:
+  explicit Invocation(unsigned api_version) : api_(api_version) {}
+
+  // Chooses the authority. `plugin_trusted`: our own file is root's alone. Never throws.
+  void choose(const Vector& settings, const Vector& user_info, int optind, char* const argv[],
+              bool plugin_trusted) noexcept;
+  // Back to stock sudoers, whose open did not find what choose() prepared.
+  void give_up_grant();
+
+  bool by_grant() const { return cover_.has_value(); }
+  // sudoers' plugin options: the site's, and where our fragment is. Borrowed, valid as long as this.
+  char** options(char* const site[]);
+
+  // --- sudoers accepted under our fragment: the second look. True: *command_info is replaced by a copy that ends with
+  // the grant.
+  bool admit(bool sub, char* const argv[], char* const env_add[], char** command_info[], char* const run_argv[]);
+
+  // No rule of the site's may decide for this session.
+  bool standing_denied() const { return standing_denied_ && session_; }
+  // For people; empty: nothing to say.
+  std::string hint() const;
+  std::string listing() const;
+  std::string end_words(int wait_status) const;
+  const std::string& refusal() const { return refusal_; }
+  const char* refuse(std::string why);
+
+  // --- the journal
+  void tell_accept(const Vector& command_info, char* const run_argv[]) const;
+  void tell_refusal(Event event, const char* why, const Vector& command_info) const;
+  void tell_exit(int status_type, int status) const;
+
+  bool listing_only = false;  // sudo -l: its answers are no attempts
+
+ private:
+  void choose_or_throw(const Vector& settings, int optind, char* const argv[], bool plugin_trusted);
+  void prepare_fragment(const Cover& cover);
+  void degrade(const std::string& why);
+  void limit_to(const Authority& authority, char** command_info[]);
+  SudoRecord record() const;
+  std::optional<UnixTime> now() const;
+
+  unsigned api_;
+  Abilities abilities_;
+  std::string account_;
+  uid_t uid_ = 0;
+  std::optional<Session> session_;
+  Wish wish_;
+  Search search_;
+  std::optional<Cover> cover_;
+  Fragment fragment_;
+  bool standing_denied_ = false;
+  bool admitted_ = false;
+  std::string refusal_, fragment_option_;
+  std::vector<char*> options_;
+  // sudoers frees its own vectors at the next check, sub-commands have many.
+  std::deque<std::vector<std::string>> kept_;
+  std::deque<std::vector<char*>> kept_vectors_;
+};
+
+}  // namespace hallpass

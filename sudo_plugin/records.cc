@@ -1,0 +1,73 @@
+#include "sudo_plugin/records.h"
+
+#include "core/values/text.h"
+#include "host/spoken_time.h"
+
+namespace hallpass {
+namespace {
+
+constexpr char kHex[] = "0123456789abcdef";
+
+// Length of the UTF-8 sequence at the start; 0: there is none.
+std::size_t sequence(std::string_view text) {
+  for (std::size_t n = 1; n <= 4 && n <= text.size(); ++n) {
+    if (is_utf8(text.substr(0, n))) return n;
+  }
+  return 0;
+}
+
+void append_string(std::string& json, std::string_view word) {
+  json += '"';
+  while (!word.empty()) {
+    const auto byte = static_cast<unsigned char>(word.front());
+    const std::size_t n = sequence(word);
+    if (n == 0) {
+      json += "\\udc";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      json += "\\u00";
+    } else if (byte == '"' || byte == '\\') {
+      json += '\\';
+    }
+    if (n == 0 || byte < 0x20 || byte == 0x7f) {
+      json += kHex[byte >> 4];
+      json += kHex[byte & 15];
+    } else {
+      json += word.substr(0, n);
+    }
+    word.remove_prefix(n == 0 ? 1 : n);
+  }
+  json += '"';
+}
+
+}  // namespace
+
+std::string json_array(const std::vector<std::string_view>& words) {
+  std::string json = "[";
+  for (const std::string_view word : words) {
+    if (json.size() > 1) json += ',';
+    append_string(json, word);
+  }
+  return json + "]";
+}
+
+EventRecord sudo_event(Event event, const std::string& message, const SudoRecord& r, std::string_view decision) {
+  EventRecord record(event, message);
+  record.with("ACCOUNT", r.account)
+      .with("TARGET", r.target)
+      .with("PATH", r.path)
+      .with("DECISION", decision)
+      .with("WHY", r.why);
+  if (!r.command.empty()) record.with("COMMAND", json_array(r.command));
+  record.with("EXIT", r.exit_status);
+  if (r.session != nullptr)
+    record.with("SUBJECT", r.session->subject).with("SESSION", std::to_string(r.session->audit));
+  if (r.cover == nullptr) return record;
+  record.with("GRANT", r.cover->id)
+      .with("RUNBOOK", r.cover->runbook)
+      .with("REASON", r.cover->reason)
+      .with("TICKET", r.cover->ticket);
+  for (const std::string& name : r.cover->approvers) record.with("APPROVERS", name);
+  return record.with("EXPIRES", utc_text(r.cover->end));
+}
+
+}  // namespace hallpass
