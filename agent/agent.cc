@@ -22,6 +22,14 @@ std::vector<std::string> under(const Layout& layout, const std::vector<std::stri
   return paths;
 }
 
+SudoDefaults::Where sudo_files(const Layout& layout) {
+  SudoDefaults::Where where;
+  where.sudoers = layout.sudoers();
+  where.defaults = layout.sudo_defaults();
+  where.owner = geteuid();
+  return where;
+}
+
 Result<std::string> read_machine_id(const Layout& layout) {
   Result<std::string> text = read_file(AT_FDCWD, layout.machine_id(), 100, true);
   if (!text) return text;
@@ -39,7 +47,8 @@ Agent::Agent(Layout layout, HostConfig config, Trust trust, AgentSeams seams)
       journal_(*seams_.journal),
       policies_(std::move(trust), seams_.zones, journal_),
       publisher_(*seams_.store, journal_),
-      alarm_(journal_) {
+      alarm_(journal_),
+      sudo_defaults_(sudo_files(layout_), journal_) {
   intake_ = std::make_unique<Intake>(under(layout_, config_.directories), static_cast<InputSink&>(*this), journal_);
   clock_ = std::make_unique<Timekeeper>(seams_.clock, ClockMemory{});
 }
@@ -48,6 +57,7 @@ Status Agent::start() {
   Result<std::string> id = read_machine_id(layout_);
   if (!id) return id.error();
   machine_id_ = *id;
+  sudo_defaults_.look();
   if (Status opened = open_ledger(); !opened) {
     if (opened.error().code != Errc::malformed) return opened;
     enter_damage(opened.error().message);
@@ -171,6 +181,7 @@ bool Agent::work(int milliseconds) {
 void Agent::minute() {
   clock_->tick();
   seams_.alive();
+  sudo_defaults_.look();
   if (damaged()) {
     if (clock_->reading().boottime >= damage_told_ + kTellDamageEvery) enter_damage(damage_);
     return;

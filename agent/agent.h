@@ -23,6 +23,7 @@
 #include "agent/policies.h"
 #include "agent/publisher.h"
 #include "agent/storage_alarm.h"
+#include "agent/sudoers.h"
 #include "agent/timekeeper.h"
 #include "core/json.h"
 
@@ -69,6 +70,9 @@ class Agent final : private InputSink {
   Status accept_clock();
   // An operator gives the damaged ledger up. Errors: mismatch (it is not damaged), unavailable.
   Status reset_ledger();
+
+  // Its programs are the caller's to run: docs in agent/sudoers.h.
+  SudoDefaults& sudo_defaults() { return sudo_defaults_; }
 
   bool damaged() const { return !damage_.empty(); }
   Json status() const;
@@ -129,6 +133,7 @@ class Agent final : private InputSink {
   Access access_;
   Publisher publisher_;
   StorageAlarm alarm_;
+  SudoDefaults sudo_defaults_;
   LedgerState state_;  // as committed
   std::set<std::string> voided_;
   std::vector<Statement> globals_;  // revocations of subjects and keys

@@ -56,6 +56,8 @@ std::vector<std::string> Agent::problems() const {
   if (clock_->limited())
     found.emplace_back(
         "the clock is ahead of what this host can vouch for: `hallpass host clock accept` if it is right");
+  if (sudo_defaults_.state() == SudoDefaults::State::unusable)
+    found.push_back("no grant gives sudo, sudoers cannot be taken over: " + sudo_defaults_.why());
   if (config_.strict_clock && !clock_->synchronised_this_boot())
     found.emplace_back("nobody is admitted until the clock is synchronised");
   return found;
@@ -90,6 +92,7 @@ Json Agent::status() const {
                          {"inputs", inputs},
                          {"clock", clock},
                          {"storage", Json(storage)},
+                         {"sudo", sudo_defaults_.status()},
                          {"problems", Json(std::move(wrong))}});
 }
 

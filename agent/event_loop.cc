@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "agent/control.h"
 #include "agent/relay.h"
@@ -43,16 +45,23 @@ class Loop {
   bool watch_sockets();
   bool make_timers();
   void watch_files();
+  void stop_watching_files();
   void watch_clock_steps();
   void after_work();
   void arm_next_change();
   void arm_retry();
   void arm_relay();
+  void run_programs();
+  bool start_program(const Program& program);
+  void forget_program();
   void reload();
   Result<std::string> handle(std::string_view command);
 
   static Loop& self(void* p) { return *static_cast<Loop*>(p); }
   static int on_files(sd_event_source*, int, std::uint32_t, void* p);
+  static int on_sudoers(sd_event_source*, int, std::uint32_t, void* p);
+  static int on_program_end(sd_event_source*, const siginfo_t* info, void* p);
+  static int on_program_late(sd_event_source*, std::uint64_t, void* p);
   static int on_work(sd_event_source*, void* p);
   static int on_minute(sd_event_source* source, std::uint64_t, void* p);
   static int on_change(sd_event_source*, std::uint64_t, void* p);
@@ -67,6 +76,12 @@ class Loop {
   ControlSocket control_;
   sd_event* event_ = nullptr;
   sd_event_source* files_ = nullptr;
+  sd_event_source* sudoers_ = nullptr;
+  // One program at a time. Whoever asked for it may have been told already: it was late, or the agent is another.
+  std::unique_ptr<RunningProgram> program_;
+  bool program_awaited_ = false;
+  sd_event_source* program_end_ = nullptr;
+  sd_event_source* program_late_ = nullptr;
   sd_event_source* work_ = nullptr;
   sd_event_source* by_wall_ = nullptr;  // the next change, while the wall clock decides
   sd_event_source* by_boot_ = nullptr;  // the next change, while the floor does
@@ -89,7 +104,7 @@ bool Loop::prepare() {
 bool Loop::watch_signals() {
   sigset_t mask;
   sigemptyset(&mask);
-  for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&mask, s);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&mask, s);
   if (sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) return false;
   std::signal(SIGPIPE, SIG_IGN);
   const auto on_hup = [](sd_event_source*, const signalfd_siginfo*, void* p) {
@@ -146,9 +161,15 @@ bool Loop::make_timers() {
 }
 
 void Loop::watch_files() {
-  sd_event_source_disable_unref(files_);
-  files_ = nullptr;
+  stop_watching_files();
   sd_event_add_io(event_, &files_, agent_->notify_fd(), EPOLLIN, on_files, this);
+  if (const int fd = agent_->sudo_defaults().notify_fd(); fd >= 0)
+    sd_event_add_io(event_, &sudoers_, fd, EPOLLIN, on_sudoers, this);
+}
+
+void Loop::stop_watching_files() {
+  files_ = sd_event_source_disable_unref(files_);
+  sudoers_ = sd_event_source_disable_unref(sudoers_);
 }
 
 // A timer far in the future that the kernel cancels when somebody sets the clock.
@@ -167,6 +188,12 @@ void Loop::watch_clock_steps() {
 int Loop::on_files(sd_event_source*, int, std::uint32_t, void* p) {
   self(p).agent_->read_notifications();
   sd_event_source_set_enabled(self(p).work_, SD_EVENT_ON);
+  return 0;
+}
+
+int Loop::on_sudoers(sd_event_source*, int, std::uint32_t, void* p) {
+  self(p).agent_->sudo_defaults().read_notifications();
+  self(p).after_work();
   return 0;
 }
 
@@ -211,7 +238,61 @@ void Loop::after_work() {
   arm_retry();
   int working = SD_EVENT_OFF;
   sd_event_source_get_enabled(work_, &working);
+  run_programs();
   if (working == SD_EVENT_OFF) write_status(*agent_, layout_);
+}
+
+// What the agent wants run, one after the other, while the loop goes on.
+void Loop::run_programs() {
+  if (program_) return;
+  SudoDefaults& sudo = agent_->sudo_defaults();
+  while (const std::optional<Program> program = sudo.next()) {
+    if (start_program(*program)) return;
+    ProgramEnd end;
+    end.fault = "cannot start " + program->argv[0];
+    sudo.ended(end);
+  }
+}
+
+bool Loop::start_program(const Program& program) {
+  auto started = RunningProgram::start(program);
+  if (!started) return false;
+  const pid_t pid = (*started)->pid();
+  const std::uint64_t limit_us = static_cast<std::uint64_t>(kProgramLimit.count()) * 1'000'000;
+  if (sd_event_add_child(event_, &program_end_, pid, WEXITED, on_program_end, this) < 0 ||
+      sd_event_add_time_relative(event_, &program_late_, CLOCK_MONOTONIC, limit_us, 0, on_program_late, this) < 0) {
+    forget_program();
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    return false;
+  }
+  program_ = std::move(*started);
+  program_awaited_ = true;
+  return true;
+}
+
+void Loop::forget_program() {
+  program_.reset();
+  program_end_ = sd_event_source_disable_unref(program_end_);
+  program_late_ = sd_event_source_disable_unref(program_late_);
+}
+
+int Loop::on_program_end(sd_event_source*, const siginfo_t* info, void* p) {
+  Loop& loop = self(p);
+  const ProgramEnd end = loop.program_->collect(info->si_code, info->si_status);
+  if (std::exchange(loop.program_awaited_, false)) loop.agent_->sudo_defaults().ended(end);
+  loop.forget_program();
+  loop.after_work();
+  return 0;
+}
+
+// Told now, for a process that waits for a dead disk ends no sooner when it is killed.
+int Loop::on_program_late(sd_event_source*, std::uint64_t, void* p) {
+  Loop& loop = self(p);
+  kill(loop.program_->pid(), SIGKILL);
+  if (std::exchange(loop.program_awaited_, false)) loop.agent_->sudo_defaults().ended(not_in_time());
+  loop.after_work();
+  return 0;
 }
 
 // While the floor runs ahead of the wall clock, the wall clock would wake us too late.
@@ -247,10 +328,10 @@ void Loop::reload() {
   sd_notify(0, "RELOADING=1");
   // The ledger has one owner: the old agent lets go of it before the new one starts, which reads it again from the
   // disk.
-  sd_event_source_disable_unref(files_);
-  files_ = nullptr;
+  stop_watching_files();
   std::unique_ptr<Agent> next = hooks_.reload();
   if (next) {
+    program_awaited_ = false;  // by the old one
     agent_.reset();
     if (const Status started = next->start(); !started) {
       std::fprintf(stderr, "hallpass-agent: %s\n", started.error().message.c_str());

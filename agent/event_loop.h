@@ -5,6 +5,7 @@
 //   clock       a wall clock that was set (timerfd, cancelled by the kernel)
 //   people      the control socket; SIGHUP, SIGTERM
 //   modules     the event socket
+//   sudo        inotify on the files of sudoers, and the end of a program that takes them over
 //   trouble     a failed write to try again, journal entries that journald did not take
 #pragma once
 

@@ -17,6 +17,8 @@ struct Layout {
   std::string trust() const { return at(paths::kConfigDir) + "/trust.toml"; }
   std::string ledger() const { return at(paths::kStateDir) + "/ledger"; }
   std::string snapshot() const { return at(paths::kSnapshot); }
+  std::string sudoers() const { return at("/etc/sudoers"); }
+  std::string sudo_defaults() const { return at(paths::kSudoDefaults); }
   std::string withdrawn() const { return at(paths::kWithdrawn); }
   std::string status() const { return at(paths::kStatus); }
   std::string event_socket() const { return at(paths::kEventSocket); }

@@ -91,6 +91,8 @@ int run_once(Agent& agent, const Layout& layout) {
   constexpr int kPortion_ms = 1000;
   while (agent.work(kPortion_ms)) continue;
   agent.time_passed();
+  while (const std::optional<Program> program = agent.sudo_defaults().next())
+    agent.sudo_defaults().ended(run_program(*program));
   write_status(agent, layout);
   return agent.problems().empty() ? 0 : 1;
 }
