@@ -94,8 +94,8 @@ def pattern_examples():
     return "\n".join(lines)
 
 
-def snapshot_schema():
-    text = (ROOT / "host/snapshot.fbs").read_text()
+def schema(name):
+    text = (ROOT / f"host/{name}.fbs").read_text()
     return "```\n" + text[text.index("namespace"):].rstrip() + "\n```"
 
 
@@ -110,7 +110,9 @@ def replace_between(text, name, content):
 def formats():
     text = (DOCS / "formats.md").read_text()
     text = replace_between(text, "pattern examples", pattern_examples())
-    return replace_between(text, "snapshot schema", snapshot_schema())
+    for name in ("snapshot", "session"):
+        text = replace_between(text, f"{name} schema", schema(name))
+    return text
 
 
 FIELD = re.compile(r'(?:\.with\(|\{)"([A-Z][A-Z_]+)",')

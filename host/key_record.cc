@@ -1,29 +1,14 @@
 #include "host/key_record.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/small_file.h"
+
 namespace hallpass {
-namespace {
-
-// The beginning of a small file; `owned`: only if it is ours alone. Empty when anything is wrong.
-std::string read_small(const std::string& path, bool owned) {
-  char bytes[1024];
-  struct stat st {};
-  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return {};
-  const bool fits =
-      !owned || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 077) == 0);
-  const ssize_t got = fits ? read(fd, bytes, sizeof bytes) : -1;
-  close(fd);
-  return got > 0 ? std::string(bytes, static_cast<std::size_t>(got)) : std::string();
-}
-
-}  // namespace
 
 std::string process_start(pid_t pid) {
-  const std::string stat = read_small("/proc/" + std::to_string(pid) + "/stat", false);
+  const auto said = read_small_file("/proc/" + std::to_string(pid) + "/stat", Keeper::anyone);
+  const std::string stat = said ? *said : std::string();
   std::size_t at = stat.rfind(')');  // the second field is a name that may hold anything
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
   if (at == std::string::npos) return {};
@@ -31,7 +16,8 @@ std::string process_start(pid_t pid) {
 }
 
 std::optional<std::string> read_key_record(const std::string& dir, pid_t pid, std::string_view account) {
-  const std::string record = read_small(dir + "/" + std::to_string(pid), true);
+  const auto said = read_small_file(dir + "/" + std::to_string(pid), Keeper::us_alone);
+  const std::string record = said ? *said : std::string();
   const std::string start = process_start(pid);
   const std::string expected = "1 " + start + " " + std::string(account) + " ";
   if (start.empty() || !record.starts_with(expected) || record.find('\n') != record.size() - 1) return std::nullopt;

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "host/key_record.h"
+#include "host/small_file.h"
 
 namespace hallpass {
 namespace {
@@ -38,10 +39,7 @@ Status write_key_record(const std::string& dir, pid_t pid, std::string_view acco
   const auto slash = dir.rfind('/');
   if (slash != std::string::npos && slash > 0) (void)mkdir(dir.substr(0, slash).c_str(), 0755);
   if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return failed("making", dir);
-  struct stat st {};
-  if (lstat(dir.c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-    return Error{Errc::untrusted, dir + " is not a directory of root's alone"};
-  }
+  if (const Status ours = private_directory(dir); !ours) return ours;
   remove_dead(dir);
   const std::string path = dir + "/" + std::to_string(pid), next = path + ".new";
   const std::string record = "1 " + start + " " + std::string(account) + " " + std::string(fingerprint) + "\n";

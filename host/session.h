@@ -38,7 +38,10 @@ std::optional<std::uint32_t> audit_session(pid_t pid);
 // The process's control group in systemd's hierarchy (unified, or named "systemd"); empty: unknown.
 std::string control_group(pid_t pid);
 
-// The record of a session. Errors: not_found, untrusted (owner or mode of file or directory), malformed.
+// Whether the process that the session began with is still the same one.
+bool leader_lives(const Session& session);
+// The record of a session. Errors: not_found, untrusted (owner, mode or links of file or directory), malformed,
+// unavailable.
 Result<Session> read_session(const std::string& dir, std::uint32_t audit);
 // The record, when it is this process's own beyond doubt: the leader lives (same start time), the account is `account`
 // with `uid`, and the process sits in the session's control group. Errors: not_found (no such session), mismatch (which
@@ -46,13 +49,16 @@ Result<Session> read_session(const std::string& dir, std::uint32_t audit);
 Result<Session> session_of_caller(const std::string& dir, std::string_view account, uid_t uid);
 
 // Notes that a grant's powers were used in this session, so that its end ends the session's processes. Idempotent,
-// without locks: an empty file "<audit id>.<hex of the grant's digest>" beside the record. Errors: unavailable.
+// without locks: an empty file "<audit id>.<hex of the grant's digest>" beside the record, which must stand. Errors:
+// unavailable.
 Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest& grant);
 std::vector<Digest> grants_used(const std::string& dir, std::uint32_t audit);
 
 // --- session_writer.cc: for pam_hallpass.so
 
-// Writes the record; makes `dir` (0700). Errors: mismatch (that id is registered and its leader lives), unavailable.
+// Writes the record; makes `dir` (0700). A record of a dead leader is replaced and its notes go; a few others whose
+// leaders are gone are removed. Errors: mismatch (that id is registered and its leader lives), untrusted, malformed (a
+// record stands there that says nothing), unavailable.
 Status register_session(const std::string& dir, const Session& session);
 // Removes the record and the notes beside it.
 void unregister_session(const std::string& dir, std::uint32_t audit);

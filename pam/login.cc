@@ -80,6 +80,7 @@ void take(Verdict& v, const AdmissionView& a, UnixTime now) {
   v.why = "admitted";
   v.subject = a.subject;
   v.grant = a.id;
+  v.request = a.grant;
   v.runbook = a.runbook;
   v.reason = a.reason;
   v.ticket = a.ticket;

@@ -1,6 +1,7 @@
 // pam_hallpass.so: the C boundary, and what each of PAM's phases does. docs/architecture.md, "Login"; pam_hallpass(8).
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
+#include <security/pam_modutil.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "pam/exempt.h"
 #include "pam/login.h"
 #include "pam/options.h"
+#include "pam/post.h"
 #include "pam/words.h"
 
 namespace hallpass {
@@ -96,13 +98,37 @@ int answer(pam_handle_t* pamh, Phase phase, const Options& options, const std::s
   return options.observe || hand_over_limit(pamh, verdict.left) == PAM_SUCCESS ? PAM_SUCCESS : PAM_PERM_DENIED;
 }
 
+// Directly after pam_systemd: decides again, demands that logind keeps the session, and registers it. The agent
+// publishes first and reads the registry second; this registers first and reads the snapshot second. So an admission
+// that goes at this moment is seen by one of them.
+int post(pam_handle_t* pamh, const Options& options, const std::string& account) {
+  Verdict verdict = judge(pamh, Phase::session, account);
+  if (verdict.decision != Verdict::Decision::admit)  // watching only, the line before has told
+    return options.observe ? PAM_SUCCESS : answer(pamh, Phase::session, options, account, verdict);
+  const struct passwd* user = pam_modutil_getpwnam(pamh, account.c_str());
+  const uid_t uid = user == nullptr ? static_cast<uid_t>(-1) : user->pw_uid;  // which no session has
+  const char* logind = pam_getenv(pamh, "XDG_SESSION_ID");
+  const Registration done = register_login({}, this_process(), verdict, account, uid, logind ? logind : "");
+  if (!done.confirmed) return answer(pamh, Phase::session, options, account, without_logind(verdict, done.why));
+  if (done.audit) {
+    const Verdict again = judge(pamh, Phase::session, account);
+    if (again.decision != Verdict::Decision::admit) {
+      unregister_session(paths::kSessions, *done.audit);
+      return answer(pamh, Phase::session, options, account, again);
+    }
+  }
+  send_event(registration_event(account, verdict, done));
+  return PAM_SUCCESS;
+}
+
 int run(pam_handle_t* pamh, Phase phase, int argc, const char** argv) {
-  const Options options = parse_options(argc, argv);
+  Options options = parse_options(argc, argv);
+  if (options.post && phase == Phase::account) options.unknown = "post";
   if (!options.serves(item(pamh, PAM_SERVICE))) return PAM_IGNORE;
   const std::string account = item(pamh, PAM_USER);
   if (account.empty()) return PAM_PERM_DENIED;
   if (in_exempt_group(account, options.exempt_group)) {
-    if (phase == Phase::session) {
+    if (phase == Phase::session && !options.post) {
       send_event(
           EventRecord(Event::login_exempt, "Login to " + account + " by the exempt group " + options.exempt_group)
               .with("ACCOUNT", account)
@@ -118,6 +144,7 @@ int run(pam_handle_t* pamh, Phase phase, int argc, const char** argv) {
   }
   // Watching is done where enforcing would decide; the account phase only has the better place for words.
   if (options.observe && phase == Phase::account) return PAM_SUCCESS;
+  if (options.post) return post(pamh, options, account);
   return answer(pamh, phase, options, account, judge(pamh, phase, account));
 }
 
@@ -156,6 +183,7 @@ HALLPASS_EXPORT int pam_sm_open_session(pam_handle_t* pamh, int, int argc, const
   return hallpass::guard([&] { return hallpass::run(pamh, hallpass::Phase::session, argc, argv); });
 }
 
+// The session's record stays: its processes are still running now, and what ends them must know whose they are.
 HALLPASS_EXPORT int pam_sm_close_session(pam_handle_t*, int, int, const char**) {
   return hallpass::guard([] {
     hallpass::remove_key_record(hallpass::paths::kOffers, getpid());

@@ -17,6 +17,8 @@ Options parse_options(int argc, const char* const* argv) {
       options.observe = true;
     } else if (word == "mode=enforce") {
       options.observe = false;
+    } else if (word == "post") {
+      options.post = true;
     } else if (name == "exempt_group" && !value.empty()) {
       options.exempt_group = value;
     } else if (name == "services" && !value.empty()) {

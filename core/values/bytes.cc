@@ -1,3 +1,4 @@
+// base64 and base64url. The others are in bytes_hex.cc, which sshd's module does not need.
 #include "core/values/bytes.h"
 
 #include <array>
@@ -7,8 +8,6 @@ namespace {
 
 constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kBase64Url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr std::string_view kCrockford = "0123456789abcdefghjkmnpqrstvwxyz";
-constexpr std::string_view kHex = "0123456789abcdef";
 constexpr std::uint8_t kNoDigit = 0xff;
 
 using DigitTable = std::array<std::uint8_t, 256>;
@@ -24,7 +23,6 @@ constexpr DigitTable digits_of(std::string_view alphabet) {
 
 constexpr DigitTable kBase64Digits = digits_of(kBase64);
 constexpr DigitTable kBase64UrlDigits = digits_of(kBase64Url);
-constexpr DigitTable kHexDigits = digits_of(kHex);
 
 std::string encode64(ByteView bytes, std::string_view alphabet) {
   std::string out;
@@ -91,45 +89,6 @@ std::string base64url_encode(ByteView bytes) {
 
 Result<Bytes> base64url_decode(std::string_view text) {
   return decode64(text, kBase64UrlDigits, "base64url");
-}
-
-std::string hex_encode(ByteView bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (const std::uint8_t b : bytes) {
-    out += kHex[b >> 4];
-    out += kHex[b & 15];
-  }
-  return out;
-}
-
-Result<Bytes> hex_decode(std::string_view text) {
-  if (text.size() % 2 != 0) return Error{Errc::malformed, "not hexadecimal: an odd number of digits"};
-  Bytes out;
-  out.reserve(text.size() / 2);
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const std::uint8_t high = kHexDigits[static_cast<std::uint8_t>(text[i])];
-    const std::uint8_t low = kHexDigits[static_cast<std::uint8_t>(text[i + 1])];
-    if (high == kNoDigit) return bad_digit("lower-case hexadecimal", i);
-    if (low == kNoDigit) return bad_digit("lower-case hexadecimal", i + 1);
-    out.push_back(static_cast<std::uint8_t>(high << 4 | low));
-  }
-  return out;
-}
-
-std::string crockford_encode(ByteView bytes) {
-  std::string out;
-  out.reserve((bytes.size() * 8 + 4) / 5);
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const std::uint8_t b : bytes) {
-    bits = bits << 8 | b;
-    count += 8;
-    for (; count >= 5; count -= 5) out += kCrockford[bits >> (count - 5) & 31];
-    bits &= (1U << count) - 1;
-  }
-  if (count > 0) out += kCrockford[bits << (5 - count) & 31];
-  return out;
 }
 
 }  // namespace hallpass

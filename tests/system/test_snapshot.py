@@ -164,3 +164,5 @@ def test_pam_stack_is_as_documented():
     lines = [line.split()[:3] for line in text.splitlines()]
     assert lines.index(["account", "required", "pam_hallpass.so"]) == lines.index(["@include", "common-account"]) - 1
     assert lines.index(["session", "requisite", "pam_hallpass.so"]) == lines.index(["@include", "common-session"]) - 1
+    assert lines.index(["session", "required", "pam_hallpass.so"]) == lines.index(["@include", "common-session"]) + 1
+    assert "pam_hallpass.so post" in text

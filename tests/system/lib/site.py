@@ -19,7 +19,7 @@ def sshd_conf(stage, options="", more="") -> str:
 
 
 def pam_sshd(options="") -> str:
-    """The distribution's /etc/pam.d/sshd with hallpass's two lines."""
+    """The distribution's /etc/pam.d/sshd with hallpass's three lines."""
     out = []
     for line in pathlib.Path("/etc/pam.d/sshd").read_text().splitlines():
         if "pam_hallpass" in line:
@@ -29,7 +29,9 @@ def pam_sshd(options="") -> str:
         if line.split() == ["@include", "common-session"]:
             out.append(f"session requisite pam_hallpass.so {options}")
         out.append(line)
-    assert sum("pam_hallpass" in line for line in out) == 2
+        if line.split() == ["@include", "common-session"]:
+            out.append(f"session required pam_hallpass.so post {options}")
+    assert sum("pam_hallpass" in line for line in out) == 3
     return "\n".join(out) + "\n"
 
 

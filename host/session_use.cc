@@ -1,0 +1,62 @@
+// What sudo and the agent do with a session's record; sshd's module has no part in it.
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include "core/values/bytes.h"
+#include "host/session.h"
+#include "host/small_file.h"
+
+namespace hallpass {
+
+Result<Session> session_of_caller(const std::string& dir, std::string_view account, uid_t uid) {
+  const auto audit = audit_session(0);
+  if (!audit) return Error{Errc::not_found, "this process descends from no login"};
+  auto session = read_session(dir, *audit);
+  if (!session) return session;
+  const std::string which = "session " + std::to_string(*audit);
+  if (!leader_lives(*session)) return Error{Errc::mismatch, which + " is over: its leader is gone"};
+  if (session->account != account || session->uid != uid)
+    return Error{Errc::mismatch, which + " is of " + session->account + ", not of the calling user"};
+  // Exactly: only root can make a group below a session's, and what sits elsewhere does not end with the session.
+  if (session->control_group.empty() || control_group(0) != session->control_group)
+    return Error{Errc::mismatch, "the calling process has left the control group of " + which};
+  return session;
+}
+
+Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest& grant) {
+  if (const Status ours = private_directory(dir); !ours) return Error{Errc::unavailable, ours.error().message};
+  const std::string record = dir + "/" + std::to_string(audit);
+  // Without its record a note would stay for good.
+  const bool known = access(record.c_str(), F_OK) == 0;
+  const std::string note = record + "." + hex_encode(grant.bytes);
+  const int fd = known ? open(note.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+  if (fd < 0) return Error{Errc::unavailable, "noting " + note + ": " + std::generic_category().message(errno)};
+  close(fd);
+  return Unit{};
+}
+
+std::vector<Digest> grants_used(const std::string& dir, std::uint32_t audit) {
+  std::vector<Digest> grants;
+  if (!private_directory(dir)) return grants;
+  const std::string prefix = std::to_string(audit) + ".";
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(dir.c_str()), closedir);
+  while (const dirent* entry = entries ? readdir(entries.get()) : nullptr) {
+    const std::string_view name = entry->d_name;
+    if (!name.starts_with(prefix)) continue;
+    const auto bytes = hex_decode(name.substr(prefix.size()));
+    Digest grant;
+    if (!bytes || bytes->size() != grant.bytes.size()) continue;
+    std::copy(bytes->begin(), bytes->end(), grant.bytes.begin());
+    grants.push_back(grant);
+  }
+  std::sort(grants.begin(), grants.end());
+  return grants;
+}
+
+}  // namespace hallpass
