@@ -54,14 +54,15 @@ std::optional<std::uint32_t> audit_session(pid_t pid) {
 std::string control_group(pid_t pid) {
   const auto said = read_small_file(proc_file(pid, "cgroup"), Keeper::anyone);
   std::string_view rest = said ? std::string_view(*said) : std::string_view(), found;
-  while (
-      !rest.empty()) {  // "0::/path" is the unified hierarchy, "7:name=systemd:/path" systemd's own, where there is one
+  // "0::/path" is the unified hierarchy; "7:name=systemd:/path" systemd's own, where it does not use the unified one.
+  while (!rest.empty()) {
     const auto line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     const auto name = line.find(':'), path = line.find(':', name + 1);
     if (name == std::string_view::npos || path == std::string_view::npos) continue;
-    const auto hierarchy = line.substr(name + 1, path - name - 1);
-    if (hierarchy == "name=systemd" || (hierarchy.empty() && found.empty())) found = line.substr(path + 1);
+    const auto hierarchy = line.substr(name + 1, path - name - 1), group = line.substr(path + 1);
+    const bool unified = hierarchy.empty() && group != "/";
+    if (unified || (hierarchy == "name=systemd" && found.empty())) found = group;
   }
   return std::string(found);
 }

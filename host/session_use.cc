@@ -1,6 +1,7 @@
 // What sudo and the agent do with a session's record; sshd's module has no part in it.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,7 +34,8 @@ Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest
   if (const Status ours = private_directory(dir); !ours) return Error{Errc::unavailable, ours.error().message};
   const std::string record = dir + "/" + std::to_string(audit);
   // Without its record a note would stay for good.
-  const bool known = access(record.c_str(), F_OK) == 0;
+  struct stat st {};
+  const bool known = lstat(record.c_str(), &st) == 0;  // not access(2): in sudo the real user is the caller
   const std::string note = record + "." + hex_encode(grant.bytes);
   const int fd = known ? open(note.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
   if (fd < 0) return Error{Errc::unavailable, "noting " + note + ": " + std::generic_category().message(errno)};

@@ -178,7 +178,7 @@ int check_policy(int argc, char* const argv[], char* env_add[], char** info[], c
     if (!call->by_grant() && call->standing_denied()) return refuse(call->hint(), "no grant covers it", errstr);
     const int rc = inner->check_policy(argc, argv, env_add, info, run_argv, env_out, errstr);
     if (call->by_grant()) return check_by_grant(sub, rc, argv, env_add, info, run_argv, errstr);
-    if (rc == 0 && !sub) say(SUDO_CONV_ERROR_MSG, call->hint());
+    if ((rc == 0 || rc == -1) && !sub) say(SUDO_CONV_ERROR_MSG, call->hint());
     // sudoers drops its own close when nothing needs it; sudo then need not wait for the command.
     if (rc == 1 && inner->close == nullptr) hallpass_policy.close = nullptr;
     return rc;
@@ -203,6 +203,7 @@ int list(int argc, char* const argv[], int verbose, const char* user, const char
       return refuse(call->hint(), "no grant covers it", errstr);
     }
     const int rc = inner->list(argc, argv, verbose, user, errstr);
+    if (own && argc > 0 && !call->by_grant() && (rc == 0 || rc == -1)) say(SUDO_CONV_ERROR_MSG, call->hint());
     return rc == 0 && !grants.empty() ? 1 : rc;
   });
 }
