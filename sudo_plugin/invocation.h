@@ -49,7 +49,8 @@ class Invocation {
   void tell_refusal(Event event, const char* why, const Vector& command_info) const;
   void tell_exit(int status_type, int status) const;
 
-  bool listing_only = false;  // sudo -l: its answers are no attempts
+  bool listing_only = false;      // sudo -l: its answers are no attempts
+  bool first_check_done = false;  // what is checked after the command itself are its sub-commands
 
  private:
   void choose_or_throw(const Vector& settings, int optind, char* const argv[], bool plugin_trusted);

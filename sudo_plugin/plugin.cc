@@ -173,7 +173,8 @@ int check_policy(int argc, char* const argv[], char* env_add[], char** info[], c
   return guard(errstr, [&] {
     policy_plugin* inner = sudoers().policy;
     if (inner == nullptr || call == nullptr) return fail("sudo has not opened its plugins", errstr);
-    const bool sub = env_add == nullptr;  // sudo's word for "this is a sub-command"
+    const bool sub = call->first_check_done;
+    call->first_check_done = true;
     call->refuse("");
     if (!call->by_grant() && call->standing_denied()) return refuse(call->hint(), "no grant covers it", errstr);
     const int rc = inner->check_policy(argc, argv, env_add, info, run_argv, env_out, errstr);
