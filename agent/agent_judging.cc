@@ -163,6 +163,7 @@ void Agent::fill_content() {
   meta.generation = state_.generation;
   meta.floor = clock_->memory().floor;
   meta.strict_clock = config_.strict_clock;
+  meta.standing_sudo_denied = config_.standing_sudo_denied;
   content.waiting.clear();
   const auto& policy = policies_.in_force().policy;
   if (!policy) {

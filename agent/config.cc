@@ -73,6 +73,16 @@ void read_name(HostConfig& config, TomlReader& reader) {
   }
 }
 
+// True: the second word stands there.
+bool read_choice(const std::string& name, const std::string& usual, const std::string& other, TomlReader& reader) {
+  const std::optional<std::string> found = reader.string(name);
+  if (!found || *found == usual) return false;
+  if (*found == other) return true;
+  reader.error(reader.line(), name + " \"" + printable(*found) + "\" is not known",
+               "write \"" + usual + "\" or \"" + other + "\"");
+  return false;
+}
+
 }  // namespace
 
 std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<Diagnostic>& out) {
@@ -84,12 +94,8 @@ std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<D
   read_name(config, reader);
   if (const Toml* labels = reader.optional("labels")) read_labels(*labels, config, reader);
   read_directories(config, reader);
-  if (const std::optional<std::string> clock = reader.string("clock")) {
-    config.strict_clock = *clock == "strict";
-    if (*clock != "strict" && *clock != "normal") {
-      reader.error(reader.line(), "clock \"" + printable(*clock) + "\" is not known", "write \"normal\" or \"strict\"");
-    }
-  }
+  config.strict_clock = read_choice("clock", "normal", "strict", reader);
+  config.standing_sudo_denied = read_choice("standing_sudo", "allow", "deny", reader);
   if (const auto limit = reader.integer("max_grants", 1, 1000000)) config.max_grants = *limit;
   reader.finish();
   const std::vector<Diagnostic> ours(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());

@@ -4,6 +4,7 @@
 //   labels      = { env = "prod", role = "web" }
 //   directories = ["/var/lib/hallpass/inbox"]
 //   clock       = "normal"                     # or "strict": admit nobody until the clock is synchronised after a boot
+//   standing_sudo = "allow"                    # or "deny": in sessions under a grant sudo knows nothing but grants
 #pragma once
 
 #include <optional>
@@ -22,6 +23,7 @@ struct HostConfig {
   HostIdentity host;
   std::vector<std::string> directories;  // absolute, distinct, at least one
   bool strict_clock = false;
+  bool standing_sudo_denied = false;
   std::int64_t max_grants = 100000;  // requests remembered; more are refused, with an alert
 };
 

@@ -52,7 +52,7 @@ class Loop {
   void arm_retry();
   void arm_relay();
   void run_programs();
-  bool start_program(const Program& program);
+  Status start_program(const Program& program);
   void forget_program();
   void reload();
   Result<std::string> handle(std::string_view command);
@@ -244,19 +244,23 @@ void Loop::after_work() {
 
 // What the agent wants run, one after the other, while the loop goes on.
 void Loop::run_programs() {
-  if (program_) return;
   SudoDefaults& sudo = agent_->sudo_defaults();
+  if (program_) {
+    if (program_awaited_ && sudo.outdated()) kill(program_->pid(), SIGKILL);
+    return;
+  }
   while (const std::optional<Program> program = sudo.next()) {
-    if (start_program(*program)) return;
+    const Status started = start_program(*program);
+    if (started) return;
     ProgramEnd end;
-    end.fault = "cannot start " + program->argv[0];
+    end.fault = started.error().message;
     sudo.ended(end);
   }
 }
 
-bool Loop::start_program(const Program& program) {
+Status Loop::start_program(const Program& program) {
   auto started = RunningProgram::start(program);
-  if (!started) return false;
+  if (!started) return started.error();
   const pid_t pid = (*started)->pid();
   const std::uint64_t limit_us = static_cast<std::uint64_t>(kProgramLimit.count()) * 1'000'000;
   if (sd_event_add_child(event_, &program_end_, pid, WEXITED, on_program_end, this) < 0 ||
@@ -264,11 +268,11 @@ bool Loop::start_program(const Program& program) {
     forget_program();
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
-    return false;
+    return Error{Errc::unavailable, "cannot wait for " + program.argv[0]};
   }
   program_ = std::move(*started);
   program_awaited_ = true;
-  return true;
+  return Unit{};
 }
 
 void Loop::forget_program() {

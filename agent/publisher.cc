@@ -67,6 +67,7 @@ Digest Publisher::rest_of(const SnapshotContent& content) {
   Spelling s;
   const SnapshotMeta& m = content.meta;
   s.add(m.fleet).add(m.host).add(m.machine_id).add(m.policy_version).add(to_unix(m.valid_until)).add(m.strict_clock);
+  s.add(m.standing_sudo_denied);
   for (const Waiting& w : content.waiting) {
     s.add(w.account).add(w.subject).add(w.state).add(w.id).add(w.detail).add(to_unix(w.at)).add(w.runbooks);
   }

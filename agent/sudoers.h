@@ -43,6 +43,8 @@ class SudoDefaults {
   // What must run now, if anything; asked again only after ended().
   std::optional<Program> next();
   void ended(const ProgramEnd& end);
+  // What runs reads files that have changed since: it may as well be killed, and then ended() be called.
+  bool outdated() const { return outdated_; }
 
   State state() const { return state_; }
   const std::string& why() const { return why_; }  // absent, unusable

@@ -115,7 +115,7 @@ void encode(FlatBufferBuilder& b, const Described& described) {
   const auto boot = b.CreateString(m.floor.boot_id.data(), m.floor.boot_id.size());
   b.Finish(fb::CreateMeta(b, kSnapshotFormat, fleet, host, machine, m.policy_version, m.generation,
                           to_unix(m.floor.wall), m.floor.boottime.count(), boot, to_unix(m.valid_until), m.strict_clock,
-                          described.shards));
+                          described.shards, m.standing_sudo_denied));
 }
 
 // One writing transaction over an LMDB file that lives in a memory file.

@@ -87,10 +87,11 @@ int main(int argc, char** argv) {
     });
   }
   std::printf(
-      "{\"host\":%s,\"fleet\":%s,\"policy_version\":%lld,\"generation\":%llu,\"floor\":%lld,\"admissions\":[%s],"
+      "{\"host\":%s,\"fleet\":%s,\"policy_version\":%lld,\"generation\":%llu,\"floor\":%lld,"
+      "\"standing_sudo_denied\":%s,\"admissions\":[%s],"
       "\"keys\":[%s]}\n",
       quote(m.host).c_str(), quote(m.fleet).c_str(), static_cast<long long>(m.policy_version),
-      static_cast<unsigned long long>(m.generation), static_cast<long long>(to_unix(m.floor.wall)), admissions.c_str(),
-      keys.c_str());
+      static_cast<unsigned long long>(m.generation), static_cast<long long>(to_unix(m.floor.wall)),
+      m.standing_sudo_denied ? "true" : "false", admissions.c_str(), keys.c_str());
   return damaged == 0 ? 0 : 3;
 }

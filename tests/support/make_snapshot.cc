@@ -30,6 +30,7 @@ options:
   --host NAME            default: web-3
   --fleet NAME           default: test
   --strict-clock         readers admit nobody until the clock is synchronised
+  --deny-standing-sudo   sessions under a grant get nothing from the site's own sudoers
   --floor WALL           clock floor (of another boot)
 
 records (each NAME=VALUE word belongs to the record before it):
@@ -171,6 +172,8 @@ SnapshotContent parse(const std::vector<std::string>& args) {
       c.meta.fleet = value();
     } else if (option == "--strict-clock") {
       c.meta.strict_clock = true;
+    } else if (option == "--deny-standing-sudo") {
+      c.meta.standing_sudo_denied = true;
     } else if (option == "--floor") {
       c.meta.floor.wall = time_of(value());
     } else if (option == "--admit") {

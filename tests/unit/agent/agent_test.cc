@@ -250,6 +250,31 @@ int wrong_dropped() {
   return wrong + wrong_if(h.journal.count(Event::policy_expiring) != 1, "and that the policy runs out soon");
 }
 
+int wrong_standing_sudo() {
+  TestHost h;
+  h.fleet.put_policy(h.inbox());
+  h.start();
+  int wrong = wrong_if(h.store.last.meta.standing_sudo_denied, "the site's own rules count unless host.toml says else");
+  h.config.standing_sudo_denied = true;
+  h.start();
+  return wrong + wrong_if(!h.store.last.meta.standing_sudo_denied, "denied");
+}
+
+// The agent looks by itself at its start and once a minute; nothing is wrong where there is no sudo.
+int wrong_sudo_defaults() {
+  TestHost h;
+  h.fleet.put_policy(h.inbox());
+  h.start();
+  const auto state = [&] { return *h.agent->status().find("sudo")->find("defaults")->as_string(); };
+  int wrong = wrong_if(state() != "absent" || !h.agent->problems().empty(), "no sudo");
+  write_text(h.dir.path() + "/etc/sudoers", "Defaults env_reset\n");
+  demand(chmod((h.dir.path() + "/etc/sudoers").c_str(), 0666) == 0);
+  h.agent->minute();
+  wrong += wrong_if(state() != "unusable" || h.agent->problems().size() != 1, "told to an operator");
+  wrong += wrong_if(h.journal.count(Event::sudoers_unusable) != 1, "and in the journal");
+  return wrong;
+}
+
 int wrong_strict() {
   TestHost h;
   h.config.strict_clock = true;
@@ -341,6 +366,9 @@ void test_unvouched(void**) {
 void test_dropped(void**) {
   assert_int_equal(wrong_dropped(), 0);
 }
+void test_sudo(void**) {
+  assert_int_equal(wrong_standing_sudo() + wrong_sudo_defaults(), 0);
+}
 void test_strict(void**) {
   assert_int_equal(wrong_strict(), 0);
 }
@@ -358,6 +386,6 @@ int main() {
       cmocka_unit_test(test_life),      cmocka_unit_test(test_not_started), cmocka_unit_test(test_endings),
       cmocka_unit_test(test_keys),      cmocka_unit_test(test_policies),    cmocka_unit_test(test_clock_forward),
       cmocka_unit_test(test_unvouched), cmocka_unit_test(test_dropped),     cmocka_unit_test(test_strict),
-      cmocka_unit_test(test_storage),   cmocka_unit_test(test_damaged)};
+      cmocka_unit_test(test_sudo),      cmocka_unit_test(test_storage),     cmocka_unit_test(test_damaged)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -17,7 +17,7 @@ const Case kCases[] = {
     {"the least", "name = \"web-3\"\ndirectories = [\"/srv/x\"]\n", nullptr, 0},
     {"everything",
      "name = \"web-3\"\nlabels = { env = \"prod\" }\ndirectories = [\"/a\", \"/b\"]\nclock = \"strict\"\nmax_grants = "
-     "5\n",
+     "5\nstanding_sudo = \"deny\"\n",
      nullptr, 0},
     {"labels as a table", "name = \"w\"\ndirectories = [\"/a\"]\n[labels]\nenv = \"prod\"\n", nullptr, 0},
     {"no name", "directories = [\"/a\"]\n", "name", 0},
@@ -33,6 +33,9 @@ const Case kCases[] = {
     {"a label that is a number", "name = \"w\"\ndirectories = [\"/a\"]\n[labels]\nenv = 3\n", "label", 4},
     {"labels that are a string", "name = \"w\"\nlabels = \"env\"\ndirectories = [\"/a\"]\n", "labels", 2},
     {"an unknown clock", "name = \"w\"\ndirectories = [\"/a\"]\nclock = \"fast\"\n", "clock", 0},
+    {"an unknown word about sudo", "name = \"w\"\ndirectories = [\"/a\"]\nstanding_sudo = \"no\"\n", "standing_sudo",
+     0},
+    {"a truth value about sudo", "name = \"w\"\ndirectories = [\"/a\"]\nstanding_sudo = false\n", "standing_sudo", 3},
     {"an unknown member", "name = \"w\"\ndirectories = [\"/a\"]\ncolour = \"red\"\n", "colour", 3},
     {"no TOML", "name = \n", "", 1},
 };
@@ -54,10 +57,13 @@ int wrong_cases() {
 
 int wrong_values() {
   std::vector<Diagnostic> found;
+  const auto usual =
+      parse_host_config("name = \"w\"\ndirectories = [\"/a\"]\nclock = \"normal\"\nstanding_sudo = \"allow\"\n", found);
   const auto c = parse_host_config(kCases[1].toml, found);
   return wrong_if(!c || c->host.name != "web-3" || c->host.labels.at("env") != "prod" || c->directories.size() != 2 ||
-                      !c->strict_clock || c->max_grants != 5,
-                  "values");
+                      !c->strict_clock || !c->standing_sudo_denied || c->max_grants != 5,
+                  "values") +
+         wrong_if(!usual || usual->strict_clock || usual->standing_sudo_denied, "what is usual");
 }
 
 void test_cases(void**) {

@@ -100,6 +100,19 @@ int wrong_cases() {
   return wrong;
 }
 
+int wrong_differences() {
+  FakeStore store;
+  FakeJournal journal;
+  Publisher publisher(store, journal);
+  SnapshotContent c = content({{"a", 200}});
+  int wrong = wrong_if(!publisher.publish_if_different(c, from_unix(100)), "the first");
+  c.meta.generation = 9;
+  wrong += wrong_if(publisher.publish_if_different(c, from_unix(100)).has_value(), "the generation alone");
+  c.meta.standing_sudo_denied = true;
+  wrong += wrong_if(!publisher.publish_if_different(c, from_unix(100)), "the site's own sudo rules");
+  return wrong + wrong_if(publisher.publish_if_different(c, from_unix(100)).has_value(), "once");
+}
+
 int wrong_starts() {
   FakeStore store;
   FakeJournal journal;
@@ -124,6 +137,9 @@ int wrong_starts() {
 void test_cases(void**) {
   assert_int_equal(wrong_cases(), 0);
 }
+void test_differences(void**) {
+  assert_int_equal(wrong_differences(), 0);
+}
 void test_starts(void**) {
   assert_int_equal(wrong_starts(), 0);
 }
@@ -131,6 +147,7 @@ void test_starts(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_starts)};
+  const CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_differences),
+                              cmocka_unit_test(test_starts)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

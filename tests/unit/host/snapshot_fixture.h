@@ -78,6 +78,7 @@ inline SnapshotContent content() {
   c.meta.machine_id = kMachine;
   c.meta.policy_version = 7;
   c.meta.generation = 42;
+  c.meta.standing_sudo_denied = true;
   c.meta.valid_until = from_unix(9000);
   c.admissions = {admission("deploy", "alice", 1000, 2000, 2), admission("alice", "alice", 1000, 2000),
                   admission("deploy", "bob", 1000, 1500, 3)};

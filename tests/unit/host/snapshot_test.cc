@@ -54,7 +54,9 @@ int wrong_contents() {
                        kAlicePrint + " alice " + kAliceKey + " 0\n",
                "what was written is what is read");
   const SnapshotMeta& m = reader->meta();
-  wrong += wrong_if(m.fleet != "test" || m.host != "web-3" || m.policy_version != 7 || m.generation != 42, "meta");
+  wrong += wrong_if(m.fleet != "test" || m.host != "web-3" || m.policy_version != 7 || m.generation != 42 ||
+                        m.strict_clock || !m.standing_sudo_denied,
+                    "meta");
   wrong += wrong_if(!reader->waiting("deploy", "bob",
                                      [&](const WaitingView& w) {
                                        wrong += wrong_if(
