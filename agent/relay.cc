@@ -12,7 +12,7 @@
 namespace hallpass {
 namespace {
 
-constexpr std::size_t kMaxDatagram = std::size_t{64} * 1024;
+constexpr std::size_t kMaxDatagram = std::size_t{128} * 1024;
 constexpr std::size_t kMaxQueued = 256;
 constexpr std::size_t kMaxQueuedBytes = std::size_t{1024} * 1024;
 constexpr int kAtOnce = 64;  // datagrams taken before other work gets its turn

@@ -72,8 +72,23 @@ bool send_datagram(const char* socket_path, std::string_view datagram) {
   memcpy(address.sun_path, socket_path, length);
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  const ssize_t sent = sendto(fd, datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                              reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  iovec part{const_cast<char*>(datagram.data()), datagram.size()};
+  alignas(cmsghdr) char room[CMSG_SPACE(sizeof(ucred))] = {};
+  msghdr message{};
+  message.msg_name = &address;
+  message.msg_namelen = sizeof address;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = room;
+  message.msg_controllen = sizeof room;
+  // The kernel's own word would be the real user, who in sudo is the caller; it lets only root say another than that.
+  const ucred self{getpid(), geteuid(), getegid()};
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_CREDENTIALS;
+  header->cmsg_len = CMSG_LEN(sizeof self);
+  memcpy(CMSG_DATA(header), &self, sizeof self);
+  const ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   close(fd);
   return sent == static_cast<ssize_t>(datagram.size());
 }

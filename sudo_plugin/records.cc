@@ -8,6 +8,10 @@ namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
 
+// An entry must go through as one datagram, or it would be lost.
+constexpr std::size_t kMostOfWord = 8192;
+constexpr std::size_t kMostJson = 49152;
+
 // Length of the UTF-8 sequence at the start; 0: there is none.
 std::size_t sequence(std::string_view text) {
   for (std::size_t n = 1; n <= 4 && n <= text.size(); ++n) {
@@ -41,11 +45,18 @@ void append_string(std::string& json, std::string_view word) {
 
 }  // namespace
 
-std::string json_array(const std::vector<std::string_view>& words) {
+std::string json_array(const std::vector<std::string_view>& words, bool& whole) {
   std::string json = "[";
+  whole = true;
   for (const std::string_view word : words) {
     if (json.size() > 1) json += ',';
-    append_string(json, word);
+    if (json.size() > kMostJson) {
+      whole = false;
+      append_string(json, "...");
+      break;
+    }
+    append_string(json, word.substr(0, kMostOfWord));
+    if (word.size() > kMostOfWord) whole = false;
   }
   return json + "]";
 }
@@ -57,7 +68,9 @@ EventRecord sudo_event(Event event, const std::string& message, const SudoRecord
       .with("PATH", r.path)
       .with("DECISION", decision)
       .with("WHY", r.why);
-  if (!r.command.empty()) record.with("COMMAND", json_array(r.command));
+  bool whole = true;
+  if (!r.command.empty()) record.with("COMMAND", json_array(r.command, whole));
+  if (!whole) record.with("CUT", "COMMAND");
   record.with("EXIT", r.exit_status);
   if (r.session != nullptr)
     record.with("SUBJECT", r.session->subject).with("SESSION", std::to_string(r.session->audit));

@@ -199,14 +199,23 @@ class Fleet:
 
 
 def runbook_digest(toml_text: str) -> str:
-    """docs/formats.md, "Runbook digest", for runbooks without sudo commands."""
+    """docs/formats.md, "Runbook digest"."""
     r = tomllib.loads(toml_text)
 
     def seconds(text):
         units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
         return sum(int(n) * units[u] for n, u in re.findall(r"(\d+)([smhd])", text))
-    assert not r.get("sudo"), "only runbooks without sudo commands"
+
+    def command(c):
+        user, _, group = c["as"].partition(":")
+        run = c.get("run", [])
+        kind = "edit" if "edit" in c else run if isinstance(run, str) else "run"
+        program = run[:1] if kind == "run" else []
+        return {"arguments": c["edit"] if kind == "edit" else run[1:] if kind == "run" else [], "as_group": group, "as_user": user,
+                "env_keep": sorted(c.get("env_keep", [])), "executables": sorted(program[0]) if program and isinstance(program[0], list) else program,
+                "kind": kind, "password": c.get("password", False), "sha256": c.get("sha256", ""),
+                "subcommands": c.get("subcommands", "allow"), "unbounded": c.get("unbounded", False)}
     form = {"account": r["account"], "default_duration": seconds(r["default_duration"]), "hallpass": "runbook/1",
             "max_duration": seconds(r["max_duration"]), "parameters": {k: sorted(v) for k, v in r.get("parameters", {}).items()},
-            "sudo": []}
+            "sudo": [command(c) for c in r.get("sudo", [])]}
     return "sha256:" + hashlib.sha256(json.dumps(form, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
