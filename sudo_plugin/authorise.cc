@@ -67,11 +67,23 @@ std::string runs_as_another(const Vector& info, const Command& command) {
   return {};
 }
 
+std::string breaks_promise(const Vector& info, const Command& command) {
+  if (command.subcommands == Subcommands::deny && info.text("noexec") != "true")
+    return "this host's sudo cannot keep it from starting others";
+  if (command.subcommands == Subcommands::check && info.text("intercept") != "true")
+    return "this host's sudo cannot check what it starts";
+  if (!command.sha256.empty() && info.get("execfd") == nullptr)
+    return "this host's sudo cannot execute the file that it checked";
+  if (info.text("sudoedit_follow") == "true") return "sudoedit would follow links";
+  return {};
+}
+
 Authority authorise(const Cover& before, bool sub, const Wish& wish, const Vector& info, const Session& session,
                     const Abilities& abilities) {
   Authority answer;
   answer.cover = before;
   answer.why = runs_as_another(info, before.command);
+  if (answer.why.empty() && !sub) answer.why = breaks_promise(info, before.command);
   if (!answer.why.empty()) return answer;
   const Result<SnapshotReader> store = SnapshotReader::open();
   if (!store) {

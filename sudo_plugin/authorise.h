@@ -13,6 +13,10 @@ namespace hallpass {
 // user lacks. Empty: it does; else what is wrong.
 std::string runs_as_another(const Vector& command_info, const Command& command);
 
+// Whether sudoers really does what the runbook asks of it, whatever the site's Defaults say: the digest's very file is
+// executed, the command can start no other or only what is checked, edited files are no links. Empty: it does.
+std::string breaks_promise(const Vector& command_info, const Command& command);
+
 struct Authority {
   bool allowed = false;
   Cover cover;

@@ -122,6 +122,7 @@ bool Matcher::worth_a_look(const CommandList& commands, std::size_t i) const {
 }
 
 void Matcher::look_at(const AdmissionView& grant, Search& search) const {
+  if (wish_.mode == Wish::Mode::none) return;
   for (std::size_t i = 0; i < grant.commands.size(); ++i) {
     if (!worth_a_look(grant.commands, i)) continue;
     Command command = grant.commands.at(i);

@@ -48,7 +48,10 @@ void Invocation::choose_or_throw(const Vector& settings, int optind, char* const
   abilities_.trace = settings.text("intercept_ptrace") == "true";
   wish_ = typed_wish(settings, optind, argv);
   Result<Session> session = session_of_caller(paths::kSessions, account_, uid_);
-  if (!session) return;
+  if (!session) {
+    if (session.error().code == Errc::mismatch) no_session_ = session.error().message;
+    return;
+  }
   session_ = std::move(*session);
   if (!trusted) return degrade("hallpass_sudo.so or its folder has the wrong owner or mode");
   const Result<SnapshotReader> store = SnapshotReader::open();
@@ -175,6 +178,7 @@ std::optional<UnixTime> Invocation::now() const {
 }
 
 std::string Invocation::hint() const {
+  if (!no_session_.empty()) return "hallpass: grants do not count here: " + no_session_;
   const std::optional<UnixTime> at =
       session_ && (wish_.mode != Wish::Mode::none || !wish_.cannot.empty()) ? now() : std::nullopt;
   return at ? not_covered(wish_, search_, account_, *at) : std::string();
@@ -205,12 +209,13 @@ SudoRecord Invocation::record() const {
   return r;
 }
 
-void Invocation::tell_accept(const Vector& info, char* const run_argv[]) const {
+void Invocation::tell_accept(const Vector& info, char* const run_argv[]) {
   SudoRecord r = record();
   r.path = info.text("command");
   for (std::size_t i = 0; run_argv != nullptr && run_argv[i] != nullptr; ++i) r.command.emplace_back(run_argv[i]);
   if (const std::string_view user = info.text("runas_user"); !user.empty() && !cover_) r.target = user;
   r.why = cover_ ? "grant" : "standing";
+  if (ran_.path.empty()) ran_ = {{r.command.begin(), r.command.end()}, r.path, r.target};
   const std::string who = session_ ? session_->subject + " as " + account_ : account_;
   send_event(sudo_event(Event::sudo_allowed,
                         who + " runs " +
@@ -237,6 +242,9 @@ void Invocation::tell_exit(int type, int status) const {
   SudoRecord r = record();
   r.exit_status = exit_words(type, status);
   r.why = cover_ ? "grant" : "standing";
+  r.path = ran_.path;
+  if (!ran_.target.empty()) r.target = ran_.target;
+  r.command.assign(ran_.command.begin(), ran_.command.end());
   send_event(
       sudo_event(Event::sudo_ended, "a command that " + account_ + " ran with sudo ended: " + r.exit_status, r, ""));
 }

@@ -45,7 +45,7 @@ class Invocation {
   const char* refuse(std::string why);
 
   // --- the journal
-  void tell_accept(const Vector& command_info, char* const run_argv[]) const;
+  void tell_accept(const Vector& command_info, char* const run_argv[]);
   void tell_refusal(Event event, const char* why, const Vector& command_info) const;
   void tell_exit(int status_type, int status) const;
 
@@ -71,7 +71,12 @@ class Invocation {
   Fragment fragment_;
   bool standing_denied_ = false;
   bool admitted_ = false;
+  std::string no_session_;  // why this process counts for no session, although its login is registered
   std::string refusal_, fragment_option_;
+  struct Ran {
+    std::vector<std::string> command;
+    std::string path, target;
+  } ran_;  // what was accepted, for the entry about its end
   std::vector<char*> options_;
   // sudoers frees its own vectors at the next check, sub-commands have many.
   std::deque<std::vector<std::string>> kept_;

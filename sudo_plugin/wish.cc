@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace hallpass {
 namespace {
@@ -17,6 +18,14 @@ constexpr std::string_view kHarmless[] = {
     "runas_group",     "runas_user",  "set_home",      "sudoedit",      "update_ticket",
 };
 
+// As people type them.
+constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
+    {"bsdauth_type", "-a"},    {"closefrom", "-C"},   {"cmnd_chroot", "-R"},
+    {"cmnd_cwd", "-D"},        {"login_class", "-c"}, {"preserve_environment", "-E"},
+    {"preserve_groups", "-P"}, {"remote_host", "-h"}, {"selinux_role", "-r"},
+    {"selinux_type", "-t"},    {"timeout", "-T"},
+};
+
 bool is_on(const Vector& settings, std::string_view name) {
   return settings.text(name) == "true";
 }
@@ -26,7 +35,9 @@ std::string forbidden_setting(const Vector& settings) {
     const std::string_view item = settings[i], name = item.substr(0, item.find('='));
     if (std::find(std::begin(kHarmless), std::end(kHarmless), name) != std::end(kHarmless)) continue;
     if (item.ends_with("=false")) continue;
-    return std::string(name);
+    const auto* known =
+        std::find_if(std::begin(kOptions), std::end(kOptions), [&](const auto& o) { return o.first == name; });
+    return std::string(known == std::end(kOptions) ? name : known->second);
   }
   return {};
 }
