@@ -145,10 +145,6 @@ std::string people_words(const std::set<std::string>& names) {
   return join_words({names.begin(), names.end()}, "and");
 }
 
-std::string presence_word(Presence p) {
-  return p == Presence::none ? "none" : p == Presence::touch ? "touch" : "verified";
-}
-
 void show_people(Output& out, const Policy& p) {
   Table table({"PERSON", "ACCOUNT", "GROUPS", "KEYS"});
   for (const auto& [name, person] : p.people) {
@@ -201,7 +197,7 @@ void show_rules(Output& out, const Policy& p) {
                {target_words(rule.targets)},
                {gates_words(rule)},
                {hours.empty() ? "any" : join_words(hours, "and")},
-               {presence_word(rule.presence)}});
+               {std::string(to_string(rule.presence))}});
   }
   out.table(table);
 }

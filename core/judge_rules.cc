@@ -7,18 +7,6 @@
 namespace hallpass::judging {
 namespace {
 
-std::string_view presence_name(Presence presence) {
-  switch (presence) {
-    case Presence::none:
-      return "none";
-    case Presence::touch:
-      return "touch";
-    case Presence::verified:
-      return "verified";
-  }
-  return "none";
-}
-
 std::string joined(const std::vector<std::string>& names, std::string_view between) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : std::string(between)) + name;
@@ -65,9 +53,9 @@ bool Judging::check_rule(const Rule& rule, RuleResult& result) const {
     return refuse(Step::target, "the request is not for the host " + host_->name);
   }
   if (request_presence_ < rule.presence) {
-    return refuse(Step::presence, "the rule asks for a FIDO key's " + std::string(presence_name(rule.presence)) +
+    return refuse(Step::presence, "the rule asks for a FIDO key's " + std::string(to_string(rule.presence)) +
                                       ", and the request's signature proves " +
-                                      std::string(presence_name(request_presence_)));
+                                      std::string(to_string(request_presence_)));
   }
   return true;
 }

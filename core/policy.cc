@@ -52,18 +52,6 @@ std::optional<Presence> parse_presence(std::string_view word) {
   return std::nullopt;
 }
 
-std::string_view presence_word(Presence presence) {
-  switch (presence) {
-    case Presence::none:
-      return "none";
-    case Presence::touch:
-      return "touch";
-    case Presence::verified:
-      return "verified";
-  }
-  std::abort();
-}
-
 bool check_distinct(TomlReader& table, std::string_view member, const LinedStrings& values) {
   std::set<std::string_view> seen;
   bool distinct = true;

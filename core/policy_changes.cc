@@ -210,7 +210,7 @@ std::vector<std::pair<std::string, std::string>> members_of(const Rule& rule) {
           {"gates", gate_text.empty() ? "none" : gate_text},
           {"revokers", join(rule.revokers)},
           {"max_duration", rule.max_duration ? format_duration(*rule.max_duration) : "the runbook's"},
-          {"presence", std::string(presence_word(rule.presence))},
+          {"presence", std::string(to_string(rule.presence))},
           {"alert", rule.alert ? "true" : "false"}};
 }
 
@@ -262,7 +262,7 @@ std::vector<std::string> describe_changes(const Policy& from, const Policy& to) 
   out.value("fleet", from.fleet, to.fleet);
   out.value("version", std::to_string(from.version), std::to_string(to.version));
   out.value("valid_until", format_time(from.valid_until), format_time(to.valid_until));
-  out.value("presence", std::string(presence_word(from.presence)), std::string(presence_word(to.presence)));
+  out.value("presence", std::string(to_string(from.presence)), std::string(to_string(to.presence)));
   out.set("webauthn origin", {from.webauthn_origins_.begin(), from.webauthn_origins_.end()},
           {to.webauthn_origins_.begin(), to.webauthn_origins_.end()});
   out.set("admin", from.admins, to.admins);

@@ -164,7 +164,7 @@ class Linter {
   // A plain key proves no touch, so who has only plain keys can neither ask nor approve under such a rule.
   void lint_presence(const Rule& rule, const std::string& where) {
     if (rule.presence == Presence::none) return;
-    const std::string demand = "presence = \"" + std::string(presence_word(rule.presence)) + "\"";
+    const std::string demand = "presence = \"" + std::string(to_string(rule.presence)) + "\"";
     constexpr const char* kCure = "add a security key of theirs (ssh-keygen -t ed25519-sk)";
     std::vector<std::string> unable;
     for (const std::string& name : rule.requester_people) {

@@ -22,7 +22,6 @@ std::string quoted(std::string_view text);
 // POSIX user or group name, with at least one lower-case letter (sudo reads ALL-CAPITALS as an alias).
 bool is_account_name(std::string_view text);
 std::optional<Presence> parse_presence(std::string_view word);
-std::string_view presence_word(Presence presence);
 
 bool is_variable_name(std::string_view name);
 // Variables by which a program can be made to run or load something else: never passed on, whatever a policy says

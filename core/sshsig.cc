@@ -347,4 +347,16 @@ Result<Presence> verify_sshsig(const Sshsig& signature, const PublicKey& enrolle
   return bad_signature();
 }
 
+std::string_view to_string(Presence presence) {
+  switch (presence) {
+    case Presence::none:
+      return "none";
+    case Presence::touch:
+      return "touch";
+    case Presence::verified:
+      return "verified";
+  }
+  return "none";
+}
+
 }  // namespace hallpass

@@ -17,6 +17,7 @@ inline constexpr std::size_t kMaxSshsigBytes = std::size_t{16} * 1024;
 
 // What the signer proved beyond holding the key. Plain keys prove `none`.
 enum class Presence { none, touch, verified };
+std::string_view to_string(Presence presence);  // as the policy spells it
 
 struct Sshsig {
   PublicKey key;  // as embedded: NOT trusted until the caller finds it enrolled
