@@ -26,11 +26,6 @@ Digest group_of(const Statement& s) {
   return s.revocation()->form == Revocation::Form::request ? s.revocation()->request : Digest{};
 }
 
-UnixTime made_at(const Statement& s) {
-  if (s.request() != nullptr) return s.request()->requested_at;
-  return s.decision() != nullptr ? s.decision()->decided_at : s.revocation()->revoked_at;
-}
-
 // The latest moment at which this statement can still let anyone in.
 UnixTime matters_until(const Statement& s) {
   if (s.request() != nullptr) {
@@ -39,7 +34,7 @@ UnixTime matters_until(const Statement& s) {
   }
   // A stolen key stays stolen.
   if (s.revocation() != nullptr && s.revocation()->form == Revocation::Form::key) return kNever;
-  return made_at(s) + kForgetAfter;
+  return s.made_at() + kForgetAfter;
 }
 
 }  // namespace
@@ -104,7 +99,7 @@ Status Agent::keep(const Statement& s) {
   if (!global && ledger_->terminal(group)) return Unit{};
   if (is_narrowing(s)) {
     if (Status may = may_narrow(s, group); !may) return may;
-  } else if (made_at(s) > clock_->now() + kMaxAhead) {
+  } else if (s.made_at() > clock_->now() + kMaxAhead) {
     return Error{Errc::unavailable, "it is dated more than a day ahead"};
   }
   if (!is_narrowing(s)) {

@@ -22,21 +22,6 @@ bool nearer(const Grant& a, const Grant& b) {
   return a.request < b.request;
 }
 
-std::string_view state_word(GrantState s) {
-  switch (s) {
-    case GrantState::pending:
-      return "pending";
-    case GrantState::ended:
-      return "ended";
-    case GrantState::denied:
-      return "denied";
-    case GrantState::revoked:
-      return "revoked";
-    default:
-      return "void";
-  }
-}
-
 }  // namespace
 
 Access access_of(const Policy& policy, const HostIdentity& host) {
@@ -93,7 +78,7 @@ std::vector<Waiting> waiting_records(const Access& access, const Docket& docket,
     w.runbooks.assign(runbooks.begin(), runbooks.end());
     if (const auto found = nearest.find({place.first, place.second}); found != nearest.end()) {
       const Grant& g = *found->second;
-      w.state = state_word(g.state);
+      w.state = to_string(g.state);
       w.id = grant_id(g.request);
       w.detail = g.detail;
       w.at = g.at;

@@ -15,11 +15,6 @@ const Statement* find_request(const Digest& request, std::span<const Statement> 
   return found == statements.end() ? nullptr : &*found;
 }
 
-UnixTime made_at(const Statement& s) {
-  if (s.request() != nullptr) return s.request()->requested_at;
-  return s.decision() != nullptr ? s.decision()->decided_at : s.revocation()->revoked_at;
-}
-
 // The id's 60 bits.
 std::uint64_t id_bits(const Digest& request) {
   std::uint64_t bits = 0;
@@ -56,29 +51,39 @@ std::optional<UnixTime> over_at(const Judgement& j, const Request& request) {
   return std::max(request.respond_by, request.not_before.value_or(request.respond_by)) + request.duration;
 }
 
+// Who asked for what: the same in a judgement, in the docket, in the ledger and in the snapshot.
+template <class To, class From>
+void copy_names(To& to, const From& from) {
+  to.subject = from.subject;
+  to.account = from.account;
+  to.runbook = from.runbook;
+}
+
+// What it came to, and the names.
+template <class To, class From>
+void copy_outcome(To& to, const From& from) {
+  to.state = from.state;
+  to.step = from.step;
+  to.detail = from.detail;
+  copy_names(to, from);
+}
+
 std::optional<Terminal> terminal_of(const Judgement& j, const Request& request, const JudgeContext& context) {
   const bool by_someone = j.state == GrantState::denied || j.state == GrantState::revoked;
   const std::optional<UnixTime> over = over_at(j, request);
   if (!by_someone && !(over && *over <= context.trusted)) return std::nullopt;
   Terminal t;
-  t.state = j.state;
-  t.step = j.step;
+  copy_outcome(t, j);
   t.at = by_someone ? context.now : j.step == Step::over ? *over : request.respond_by;
   t.requested_at = request.requested_at;
   t.by = j.ended_by;
-  t.subject = j.subject;
-  t.account = j.account;
-  t.runbook = j.runbook;
-  t.detail = j.detail;
   return t;
 }
 
 Admission admission_of(const Judgement& j, const Request& request, const Policy& policy) {
   Admission a;
-  a.account = j.account;
-  a.subject = j.subject;
+  copy_names(a, j);
   a.id = grant_id(j.request);
-  a.runbook = j.runbook;
   a.reason = request.reason;
   a.ticket = request.ticket;
   a.approvers = j.approvers;
@@ -104,7 +109,7 @@ Verdict judge_grant(const Digest& digest, std::span<const Statement> statements,
   const Statement* statement = find_request(digest, statements);
   if (statement == nullptr) {
     g.detail = "no such request is known here";
-    for (const Statement& s : statements) g.requested_at = std::max(g.requested_at, made_at(s));
+    for (const Statement& s : statements) g.requested_at = std::max(g.requested_at, s.made_at());
     return v;
   }
   const Request& request = *statement->request();
@@ -118,13 +123,8 @@ Verdict judge_grant(const Digest& digest, std::span<const Statement> statements,
     j.step = Step::signature;
     j.detail = "it was asked for before this host's ledger was reset: ask again";
   }
-  g.state = j.state;
-  g.step = j.step;
+  copy_outcome(g, j);
   g.alert = j.alert;
-  g.detail = j.detail;
-  g.subject = j.subject;
-  g.account = j.account;
-  g.runbook = j.runbook;
   if (j.state == GrantState::void_) return v;
   v.terminal = terminal_of(j, request, context);
   g.terminal = v.terminal.has_value();
@@ -198,9 +198,7 @@ std::optional<Grant> Docket::apply(Verdict&& verdict) {
     if (!grant.known && before->known) {
       // Nothing signs its request any more under the policy in force: the person or the key has left it.
       grant.known = true;
-      grant.subject = before->subject;
-      grant.account = before->account;
-      grant.runbook = before->runbook;
+      copy_names(grant, *before);
       grant.requested_at = before->requested_at;
       grant.detail = "the key that signed it, or its owner, is not in the policy any more";
     }
@@ -217,14 +215,9 @@ std::optional<Grant> Docket::apply(Verdict&& verdict) {
 void Docket::restore(const Digest& request, const Terminal& t) {
   Grant grant;
   grant.request = request;
-  grant.state = t.state;
-  grant.step = t.step;
+  copy_outcome(grant, t);
   grant.known = true;
   grant.terminal = true;
-  grant.subject = t.subject;
-  grant.account = t.account;
-  grant.runbook = t.runbook;
-  grant.detail = t.detail;
   grant.requested_at = t.requested_at;
   grant.at = t.at;
   grants_.insert_or_assign(request, std::move(grant));

@@ -107,6 +107,10 @@ const std::string& Statement::signer() const {
 Presence Statement::presence() const {
   return parts_->presence;
 }
+UnixTime Statement::made_at() const {
+  if (request() != nullptr) return request()->requested_at;
+  return decision() != nullptr ? decision()->decided_at : revocation()->revoked_at;
+}
 const std::string& Statement::origin() const {
   return parts_->origin;
 }

@@ -104,6 +104,7 @@ class Statement {
   const PublicKey& key() const;
   const std::string& signer() const;
   Presence presence() const;
+  UnixTime made_at() const;           // when its signer says: requested, decided or revoked
   const std::string& origin() const;  // webauthn signatures only: re-checked against the policy when judging
   // The envelope in our own canonical form, one line: what is stored and passed on.
   const std::string& envelope() const;
