@@ -211,66 +211,74 @@ int sign_and_deliver(Context& context, Workspace& workspace, Decision decision, 
   return report(context, workspace, after, file, args, decision.approve ? "Approved" : "Denied");
 }
 
+// A grant that somebody is about to decide on.
+struct OpenedGrant {
+  Workspace workspace;
+  Identity me;
+  Grant grant;
+};
+
+Result<OpenedGrant> open_grant(Context& context, const std::string& typed) {
+  auto workspace = context.open_workspace();
+  if (!workspace) return workspace.error();
+  const auto digest = resolve_grant(workspace.value(), typed, context.out());
+  if (!digest) return digest.error();
+  const auto me = context.identity(workspace->policy());
+  if (!me) return me.error();
+  Grant grant = view_grant(workspace.value(), digest.value(), Context::now());
+  return OpenedGrant{std::move(workspace).value(), me.value(), std::move(grant)};
+}
+
 }  // namespace
 
 int cmd_approve(Context& context, const DecisionArgs& args) {
   Output& out = context.out();
-  auto workspace = context.open_workspace();
-  if (!workspace) return out.fail(workspace.error());
-  const Policy& policy = workspace->policy();
-  const auto digest = resolve_grant(workspace.value(), args.grant, out);
-  if (!digest) return out.fail(digest.error());
-  const auto me = context.identity(policy);
-  if (!me) return out.fail(me.error());
-  const Grant grant = view_grant(workspace.value(), digest.value(), Context::now());
-  if (const std::string why = obstacle(grant, policy, me.value(), context.times()); !why.empty())
+  auto opened = open_grant(context, args.grant);
+  if (!opened) return out.fail(opened.error());
+  auto& [workspace, me, grant] = opened.value();
+  const Policy& policy = workspace.policy();
+  if (const std::string why = obstacle(grant, policy, me, context.times()); !why.empty())
     return out.fail(Exit::refused, why);
-  const std::vector<const Rule*> rules = my_rules(grant, policy, me->name);
-  if (approved_by(grant, me->name))
+  const std::vector<const Rule*> rules = my_rules(grant, policy, me.name);
+  if (approved_by(grant, me.name))
     out.warn(fmt::format("you approved {} before; of one person's approvals the earliest counts", grant.id()));
 
-  auto decision = build_decision(args, grant, me->name, true);
+  auto decision = build_decision(args, grant, me.name, true);
   if (!decision) return out.fail(decision.error());
-  if (const auto fits = check_narrowing(decision.value(), grant, workspace->hosts()); !fits)
+  if (const auto fits = check_narrowing(decision.value(), grant, workspace.hosts()); !fits)
     return out.fail(fits.error());
   const Presence needed = least_presence(rules);
-  if (const auto key = choose_key(me.value(), needed); !key) return out.fail(key.error());
-  context.warn_of_policy(workspace.value());
-  show_before(out, grant, workspace.value(), context.times(),
-              effect_words(grant, rules, decision.value(), context.times()));
+  if (const auto key = choose_key(me, needed); !key) return out.fail(key.error());
+  context.warn_of_policy(workspace);
+  show_before(out, grant, workspace, context.times(), effect_words(grant, rules, decision.value(), context.times()));
   int refused = 0;
   if (!context.agreed("Approve this?", args.grant == "-", &refused)) return refused;
-  return sign_and_deliver(context, workspace.value(), std::move(decision).value(), grant, me.value(), needed, args);
+  return sign_and_deliver(context, workspace, std::move(decision).value(), grant, me, needed, args);
 }
 
 int cmd_deny(Context& context, const DecisionArgs& args) {
   Output& out = context.out();
-  auto workspace = context.open_workspace();
-  if (!workspace) return out.fail(workspace.error());
-  const Policy& policy = workspace->policy();
-  const auto digest = resolve_grant(workspace.value(), args.grant, out);
-  if (!digest) return out.fail(digest.error());
-  const auto me = context.identity(policy);
-  if (!me) return out.fail(me.error());
-  const Grant grant = view_grant(workspace.value(), digest.value(), Context::now());
+  auto opened = open_grant(context, args.grant);
+  if (!opened) return out.fail(opened.error());
+  auto& [workspace, me, grant] = opened.value();
+  const Policy& policy = workspace.policy();
   if (!grant.live())
     return out.fail(Exit::refused,
                     fmt::format("{} is over already: {}", grant.id(), summary(grant.overall(), context.times())));
-  if (may_end(me->name, *grant.request, policy).empty()) {
+  if (may_end(me.name, *grant.request, policy).empty()) {
     return out.fail(Exit::refused,
                     fmt::format("{} may not deny {}; its subject, an admin, a revoker or an approver of {} may",
-                                me->name, grant.id(), grant.request->runbook));
+                                me.name, grant.id(), grant.request->runbook));
   }
-  auto decision = build_decision(args, grant, me->name, false);
+  auto decision = build_decision(args, grant, me.name, false);
   if (!decision) return out.fail(decision.error());
-  context.warn_of_policy(workspace.value());
+  context.warn_of_policy(workspace);
   const std::string effect =
       grant.overall().state == GrantState::active ? "ends this access now, for good" : "refuses this request, for good";
-  show_before(out, grant, workspace.value(), context.times(), {effect});
+  show_before(out, grant, workspace, context.times(), {effect});
   int refused = 0;
   if (!context.agreed("Deny this?", args.grant == "-", &refused)) return refused;
-  return sign_and_deliver(context, workspace.value(), std::move(decision).value(), grant, me.value(), Presence::none,
-                          args);
+  return sign_and_deliver(context, workspace, std::move(decision).value(), grant, me, Presence::none, args);
 }
 
 }  // namespace hallpass::cli
