@@ -1,16 +1,15 @@
 // A fleet with many live grants, each a request and one approval, signed by keys that benchmarks have.
 #pragma once
 
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/policy.h"
-#include "tests/unit/support/signing.h"
+#include "tests/unit/support/policies.h"
 
 namespace hallpass::bench {
 
+using testing::parsed;
 using testing::TestKey;
 
 inline constexpr int kEngineers = 100, kLeads = 20;
@@ -39,18 +38,9 @@ inline std::string list_of(std::string (*name)(int), int count) {
 }
 
 inline std::string policy_toml(UnixTime now) {
-  return R"(format = 1
-fleet = ")" +
-         std::string(kFleetName) + R"("
-version = 1
-valid_until = )" +
-         format_time(now + Seconds{400 * 86400}) + R"(
-presence = "none"
-[admins]
-people = ["lead0", "lead1"]
-threshold = 2
-)" + people_toml("[people.") +
-         "[groups]\nsre = " + list_of(engineer, kEngineers) + "\nleads = " + list_of(lead, kLeads) + R"(
+  return testing::policy_head(kFleetName, 1, format_time(now + Seconds{400 * 86400}), R"(["lead0", "lead1"])") +
+         people_toml("[people.") + "[groups]\nsre = " + list_of(engineer, kEngineers) +
+         "\nleads = " + list_of(lead, kLeads) + R"(
 [runbooks.restart-web]
 account = "self"
 default_duration = "30m"
@@ -66,14 +56,6 @@ requesters = ["sre"]
 targets = ["env=prod"]
 gates = [ { from = ["leads"], count = 1 } ]
 )";
-}
-
-inline std::shared_ptr<const Policy> parsed(const std::string& text) {
-  std::vector<Diagnostic> mistakes;
-  std::shared_ptr<const Policy> policy = parse_policy(text, mistakes);
-  for (const Diagnostic& m : mistakes) std::fprintf(stderr, "%s\n", format_diagnostic("policy.toml", m).c_str());
-  testing::demand(policy != nullptr);
-  return policy;
 }
 
 struct SignedGrant {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/judge.h"
-#include "tests/unit/support/signing.h"
+#include "tests/unit/support/policies.h"
 
 namespace hallpass::testing {
 
@@ -17,15 +17,7 @@ inline constexpr const char* kJudgePeople[] = {"alice", "bob", "ana", "ben", "ch
 
 // Everyone has a plain key and a security key. Rule 1 is the gated one, rule 2 has no gate.
 inline std::string judge_policy_text() {
-  std::string text = R"(format = 1
-fleet = "acme-prod"
-version = 7
-valid_until = 2027-06-30T00:00:00Z
-presence = "none"
-[admins]
-people = ["ana", "ben"]
-threshold = 2
-)";
+  std::string text = policy_head("acme-prod", 7, "2027-06-30T00:00:00Z", R"(["ana", "ben"])");
   for (const char* name : kJudgePeople) {
     text += "[people." + std::string(name) + "]\nkeys = [\"" + TestKey::plain(name).line() + "\", \"" +
             TestKey::security(name).line() + "\"]\n";
@@ -56,16 +48,6 @@ requesters = ["sre"]
 targets = ["env=prod"]
 )";
   return text;
-}
-
-inline std::shared_ptr<const Policy> parsed(const std::string& text) {
-  std::vector<Diagnostic> mistakes;
-  std::shared_ptr<const Policy> policy = parse_policy(text, mistakes);
-  for (const Diagnostic& mistake : mistakes) {
-    if (!policy) print_error("the test's policy: %s\n", format_diagnostic("policy.toml", mistake).c_str());
-  }
-  demand(policy != nullptr);
-  return policy;
 }
 
 // The policy that everything is signed under.
