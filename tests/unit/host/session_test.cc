@@ -247,6 +247,9 @@ int wrong_as_caller() {
   wrong += wrong_if(!register_session(dir, own) || !session_of_caller(dir, "deploy", 1000), "its own");
   wrong += wrong_if(!refused(own, "alice", 1000, Errc::mismatch), "another account");
   wrong += wrong_if(!refused(own, "deploy", 1001, Errc::mismatch), "another uid");
+  Session over = own;
+  over.leader_start = "1";
+  wrong += wrong_if(!refused(over, "deploy", 1000, Errc::mismatch), "its leader is gone");
   Session elsewhere = own;
   elsewhere.control_group += "x";
   wrong += wrong_if(!refused(elsewhere, "deploy", 1000, Errc::mismatch), "another control group");
