@@ -74,13 +74,7 @@ bool send_datagram(const char* socket_path, std::string_view datagram) {
   if (fd < 0) return false;
   iovec part{const_cast<char*>(datagram.data()), datagram.size()};
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof(ucred))] = {};
-  msghdr message{};
-  message.msg_name = &address;
-  message.msg_namelen = sizeof address;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = room;
-  message.msg_controllen = sizeof room;
+  msghdr message{&address, sizeof address, &part, 1, room, sizeof room, 0};
   // The kernel's own word would be the real user, who in sudo is the caller; it lets only root say another than that.
   const ucred self{getpid(), geteuid(), getegid()};
   cmsghdr* header = CMSG_FIRSTHDR(&message);

@@ -13,6 +13,7 @@ MAY_USE = {
     "core/edge": ["core/edge", "core", "core/values"],
     "host": ["host", "core/values"],
     "pam": ["pam", "host", "core/values"],
+    "sudo_plugin": ["sudo_plugin", "host", "core/values"],
     "agent": ["agent", "core", "core/values", "core/edge", "host"],
     "agent/ctl": ["agent/ctl", "agent", "core", "core/values", "core/edge", "host"],
     "cli": ["cli", "core", "core/values", "core/edge"],
@@ -26,6 +27,7 @@ MUST_NOT = {
     "core/edge": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/",
     "host": PARSERS + "|security/",
     "pam": PARSERS,
+    "sudo_plugin": PARSERS + "|security/",
     "agent": r"security/|curl/",
     "cli": r"security/|systemd/|lmdb\.h|flatbuffers/",
 }
