@@ -70,7 +70,8 @@ const Words kWords[] = {
     {"an empty group", {"exempt_group="}, false, "hallpass-exempt", "exempt_group="},
     {"a mode nobody knows", {"mode=observer"}, false, "hallpass-exempt", "mode=observer"},
     {"a word nobody knows", {"debug", "mode=observe"}, true, "hallpass-exempt", "debug"},
-    {"a phase of later", {"post"}, false, "hallpass-exempt", "post"},
+    {"the line after pam_systemd", {"post", "mode=observe"}, true, "hallpass-exempt", ""},
+    {"post takes no value", {"post=yes"}, false, "hallpass-exempt", "post=yes"},
 };
 
 int wrong_options() {
@@ -80,6 +81,8 @@ int wrong_options() {
     wrong += wrong_if(
         o.observe != c.observe || o.exempt_group != c.group || o.unknown != c.unknown || !o.serves("sshd"), c.name);
   }
+  const char* post[] = {"post"};
+  wrong += wrong_if(!parse_options(1, post).post || parse_options(0, nullptr).post, "post only where it is said");
   const char* several[] = {"services=sshd,login"};
   const Options o = parse_options(1, several);
   wrong += wrong_if(!o.serves("sshd") || !o.serves("login") || o.serves("su") || o.serves("") || o.serves("log"),
