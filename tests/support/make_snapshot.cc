@@ -35,8 +35,11 @@ options:
 
 records (each NAME=VALUE word belongs to the record before it):
   --admit ACCOUNT SUBJECT [start=-60] [end=+1800] [id=k7m3-9x2d-q4fh] [runbook=restart-web] [reason=TEXT] [ticket=TEXT]
-                          [approvers=bob,ana] [shared=1] [number=N]
+                          [approvers=bob,ana] [shared=1] [shared_sudo=1] [number=N]
                           number tells apart several grants of one account; shared=1: not the subject's own account
+  --command USER[:GROUP] [run='PATH[|PATH] ARGUMENT...'] [edit='TOKEN...'] [kind=shell|any] [subcommands=deny|check]
+                          [env_keep=A,B] [sha256=HEX] [password=1]
+                          of the --admit before it; blanks separate the tokens
   --key ACCOUNT SUBJECT FILE.pub|'TYPE BASE64' [shared=1]
   --wait ACCOUNT SUBJECT STATE [id=…] [detail=TEXT] [at=TIME] [runbooks=a,b]
                           STATE: pending ended denied revoked void none
@@ -54,12 +57,12 @@ UnixTime time_of(const std::string& text) {
   return from_unix(text[0] == '+' || text[0] == '-' ? n + static_cast<long long>(time(nullptr)) : n);
 }
 
-std::vector<std::string> split(const std::string& text) {
+std::vector<std::string> split(const std::string& text, char separator = ',') {
   std::vector<std::string> out;
   for (std::size_t at = 0; at < text.size();) {
-    const auto comma = std::min(text.find(',', at), text.size());
-    out.push_back(text.substr(at, comma - at));
-    at = comma + 1;
+    const auto end = std::min(text.find(separator, at), text.size());
+    out.push_back(text.substr(at, end - at));
+    at = end + 1;
   }
   return out;
 }
@@ -128,7 +131,34 @@ Admission admission_of(const Words& w) {
   a.start = time_of(w.get("start", "-60"));
   a.end = time_of(w.get("end", "+1800"));
   a.personal = w.get("shared", "0") == "0";
+  a.shared_sudo = w.get("shared_sudo", "0") == "1";
   return a;
+}
+
+Command command_of(const Words& w) {
+  Command c;
+  const auto who = split(w.plain[0], ':');
+  c.as_user = who.at(0);
+  if (who.size() > 1) c.as_group = who[1];
+  const std::string kind = w.get("kind", w.named.count("edit") != 0 ? "edit" : "run");
+  c.kind = kind == "shell"  ? Command::Kind::shell
+           : kind == "any"  ? Command::Kind::any
+           : kind == "edit" ? Command::Kind::edit
+                            : Command::Kind::run;
+  c.arguments = split(w.get(kind == "edit" ? "edit" : "run", ""), ' ');
+  if (c.kind == Command::Kind::run) {
+    if (c.arguments.empty()) usage_error("a command without run=");
+    c.executables = split(c.arguments.front(), '|');
+    c.arguments.erase(c.arguments.begin());
+  }
+  const std::string subcommands = w.get("subcommands", "allow");
+  c.subcommands = subcommands == "deny"    ? Subcommands::deny
+                  : subcommands == "check" ? Subcommands::check
+                                           : Subcommands::allow;
+  c.env_keep = split(w.get("env_keep", ""), ',');
+  c.sha256 = w.get("sha256", "");
+  c.password = w.get("password", "0") == "1";
+  return c;
 }
 
 AccountKey key_of(const Words& w) {
@@ -178,6 +208,9 @@ SnapshotContent parse(const std::vector<std::string>& args) {
       c.meta.floor.wall = time_of(value());
     } else if (option == "--admit") {
       c.admissions.push_back(admission_of(take(args, at, 2)));
+    } else if (option == "--command") {
+      if (c.admissions.empty()) usage_error("--command without --admit");
+      c.admissions.back().commands.push_back(command_of(take(args, at, 1)));
     } else if (option == "--key") {
       c.keys.push_back(key_of(take(args, at, 3)));
     } else if (option == "--wait") {
