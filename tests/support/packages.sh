@@ -5,8 +5,8 @@ packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libcli
   nlohmann-json3-dev pkg-config scdoc sudo)
 packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openssh-sftp-server passwd systemd systemd-container tzdata
   util-linux python3)
-packages_test=(clang-14 clang-format-14 clang-tidy-14 git libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc pamtester python3-pytest rsync
-  shellcheck)
+packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc pamtester
+  python3-pytest rsync shellcheck vim-tiny)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
