@@ -14,8 +14,8 @@
 namespace hallpass {
 
 // The argument vector as a JSON array. A byte that is no UTF-8 becomes the lone surrogate \udcXX, so every vector can
-// be read back.
-std::string json_array(const std::vector<std::string_view>& words);
+// be read back. Words over 8 KiB, and what comes after 48 KiB, are cut: then `whole` is false.
+std::string json_array(const std::vector<std::string_view>& words, bool& whole);
 
 struct SudoRecord {
   std::string account;
