@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-FOLDERS = "agent|cli|cmake|core|docs|host|packaging|pam|tests"
+FOLDERS = "agent|cli|cmake|core|docs|host|packaging|pam|sudo_plugin|tests"
 PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
