@@ -67,6 +67,11 @@ std::string runs_as_another(const Vector& info, const Command& command) {
   return {};
 }
 
+std::string changeable_by_others(const Command& command, const std::string& program) {
+  const passwd* user = command.kind == Command::Kind::run ? getpwnam(command.as_user.c_str()) : nullptr;
+  return user == nullptr ? std::string() : changeable_on_the_way(program, user->pw_uid);
+}
+
 std::string breaks_promise(const Vector& info, const Command& command) {
   if (command.subcommands == Subcommands::deny && info.text("noexec") != "true")
     return "this host's sudo cannot keep it from starting others";
@@ -112,7 +117,10 @@ Authority authorise(const Cover& before, bool sub, const Wish& wish, const Vecto
     answer.left = grant.end - *now;
     return false;
   });
-  if (answer.allowed) answer.why.clear();
+  if (!answer.allowed) return answer;
+  const std::string changeable = changeable_by_others(before.command, wish.program);
+  answer.allowed = changeable.empty();
+  answer.why = answer.allowed ? "" : changeable + " can be changed by others than root";
   return answer;
 }
 

@@ -42,13 +42,14 @@ struct Cover {
 
 // How near a command came that does not cover, best last.
 struct Miss {
-  enum class What { nothing, kind, argument, program, environment, group, user, ability };
+  enum class What { nothing, kind, argument, program, environment, group, user, ability, changeable };
   What what = What::nothing;
   std::size_t index = 0;  // argument: which one, from 0
   bool count = false;     // argument: there are too few or too many
   std::string id, runbook;
   UnixTime end{};
   Command command;
+  std::string changeable;  // what others than root could change on the way to the program
   bool nearer_than(const Miss& other) const;
 };
 

@@ -66,7 +66,22 @@ void Invocation::choose_or_throw(const Vector& settings, int optind, char* const
                    .with("ACCOUNT", account_)
                    .with("COUNT", std::to_string(search_.damaged)));
   }
+  if (search_.cover && !is_out_of_reach(*search_.cover)) search_.cover.reset();
   if (search_.cover) prepare_fragment(*search_.cover);
+}
+
+// The caller could put something else in the program's place.
+bool Invocation::is_out_of_reach(const Cover& cover) {
+  Miss miss;
+  miss.changeable = changeable_by_others(cover.command, wish_.program);
+  if (miss.changeable.empty()) return true;
+  miss.what = Miss::What::changeable;
+  miss.id = cover.id;
+  miss.runbook = cover.runbook;
+  miss.end = cover.end;
+  miss.command = cover.command;
+  search_.miss = std::move(miss);
+  return false;
 }
 
 void Invocation::prepare_fragment(const Cover& cover) {

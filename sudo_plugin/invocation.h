@@ -54,6 +54,7 @@ class Invocation {
 
  private:
   void choose_or_throw(const Vector& settings, int optind, char* const argv[], bool plugin_trusted);
+  bool is_out_of_reach(const Cover& cover);
   void prepare_fragment(const Cover& cover);
   void degrade(const std::string& why);
   void limit_to(const Authority& authority, char** command_info[]);

@@ -48,12 +48,18 @@ std::string by_words(const std::vector<std::string_view>& approvers) {
 // How the command would have to be typed.
 std::string to_type(const Command& c) {
   std::string line = "sudo";
-  if (c.as_user != "root") line += " -u " + c.as_user;
+  // With -g alone sudo runs as the caller.
+  if (c.as_user != "root" || !c.as_group.empty()) line += " -u " + c.as_user;
   if (!c.as_group.empty()) line += " -g " + c.as_group;
   if (c.kind == Command::Kind::edit) line += " -e";
   if (!c.executables.empty()) line += " " + c.executables.front();
   for (const std::string& token : c.arguments) line += " " + word_of(token);
   return printable(line, 2 * kLine);
+}
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 std::string argument_words(const Wish& wish, const Miss& miss) {
@@ -64,8 +70,13 @@ std::string argument_words(const Wish& wish, const Miss& miss) {
   }
   const std::string given = miss.index < wish.arguments.size() ? word_of(wish.arguments[miss.index]) : "nothing";
   if (miss.command.kind == Command::Kind::edit) return given + " is not a file that it lets you edit";
+  const std::string which = "argument " + std::to_string(miss.index + 1);
+  if (miss.index < wish.arguments.size() && wish.arguments[miss.index].size() > 4096)
+    return which + " is longer than the 4096 bytes that any grant allows";
+  if (miss.index < wish.arguments.size() && has_control(wish.arguments[miss.index]))
+    return which + ", " + given + ", holds control characters, which no grant allows";
   const std::string pattern = miss.index < wanted ? word_of(miss.command.arguments[miss.index]) : "nothing";
-  return "argument " + std::to_string(miss.index + 1) + ", " + given + ", does not match " + pattern;
+  return which + ", " + given + ", does not match " + pattern;
 }
 
 std::string miss_words(const Wish& wish, const Miss& miss) {
@@ -82,6 +93,9 @@ std::string miss_words(const Wish& wish, const Miss& miss) {
       return "it is for the user " + miss.command.as_user + ", not " + word_of(wish.user);
     case Miss::What::ability:
       return "it asks for sub-commands to be checked, which the sudo of this host (before 1.9.8) cannot do";
+    case Miss::What::changeable:
+      return miss.changeable + " can be changed by others than root" +
+             (miss.command.as_user == "root" ? "" : " and " + miss.command.as_user) + ", so nothing there is run";
     case Miss::What::kind:
       return "it is for commands without -s and -i";
     case Miss::What::nothing:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 namespace hallpass {
 namespace {
@@ -31,7 +32,70 @@ bool is_roots_alone(const struct stat& st) {
   return S_ISDIR(st.st_mode) && st.st_uid == 0 && (st.st_mode & 022) == 0;
 }
 
+bool is_kept(const struct stat& st, uid_t target) {
+  return (st.st_uid == 0 || st.st_uid == target) && (S_ISLNK(st.st_mode) || (st.st_mode & 022) == 0);
+}
+
+// Goes from / to a program, one component at a time, through the links there are.
+class Way {
+ public:
+  Way(std::string path, uid_t target) : rest_(std::move(path)), target_(target) {}
+
+  std::string first_changeable() {
+    struct stat st {};
+    const std::string unknown = "the way to it";
+    for (int steps = 0; steps < 256; ++steps) {
+      if (rest_.starts_with('/')) start_over();
+      if (at_.get() < 0 || fstat(at_.get(), &st) != 0) return unknown;
+      if (!is_kept(st, target_)) return here_;
+      const bool over = rest_.find_first_not_of('/') == std::string::npos;
+      if (over) return S_ISREG(st.st_mode) ? std::string() : unknown;
+      if (!S_ISDIR(st.st_mode) || !step()) return unknown;
+    }
+    return unknown;
+  }
+
+ private:
+  void start_over() {
+    at_.reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    here_ = "/";
+    rest_.erase(0, rest_.find_first_not_of('/'));
+  }
+
+  // Into the next component; a link is looked at where it stands and its text takes its place.
+  bool step() {
+    const std::size_t end = std::min(rest_.find('/'), rest_.size());
+    const std::string name = rest_.substr(0, end);
+    rest_.erase(0, rest_.find_first_not_of('/', end));
+    const int next = openat(at_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st {};
+    if (next < 0 || fstat(next, &st) != 0) {
+      if (next >= 0) close(next);
+      return false;
+    }
+    if (!S_ISLNK(st.st_mode)) {
+      at_.reset(next);
+      here_ += (here_.size() > 1 ? "/" : "") + name;
+      return true;
+    }
+    char text[4096];
+    const ssize_t n = is_kept(st, target_) ? readlinkat(next, "", text, sizeof text) : -1;
+    close(next);
+    if (n <= 0 || static_cast<std::size_t>(n) == sizeof text) return false;
+    rest_ = std::string(text, static_cast<std::size_t>(n)) + (rest_.empty() ? "" : "/" + rest_);
+    return true;
+  }
+
+  Descriptor at_{-1};
+  std::string rest_, here_;
+  uid_t target_;
+};
+
 }  // namespace
+
+std::string changeable_on_the_way(const std::string& program, uid_t target) {
+  return program.starts_with('/') ? Way(program, target).first_changeable() : "the way to it";
+}
 
 bool RootOwnedPaths::allows(std::string_view prefix, std::string_view tail) const {
   const std::string path = std::string(prefix) + std::string(tail);
