@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/edge/files.h"
+#include "host/sudo_defaults.h"
 
 namespace hallpass {
 namespace {
@@ -153,12 +154,12 @@ bool SudoDefaults::stands() const {
   if (lstat(where_.defaults.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return false;
   if ((st.st_mode & 07777) != 0400 || st.st_uid != where_.owner) return false;
   const Result<std::string> text = read_file(AT_FDCWD, where_.defaults, kMaxProgramOutput);
-  return text && *text == text_;
+  return text && *text == sealed_defaults(text_);
 }
 
 void SudoDefaults::install() {
   if (!stands()) {
-    if (const Status written = write_file_durably(where_.defaults, text_, 0400); !written) {
+    if (const Status written = write_file_durably(where_.defaults, sealed_defaults(text_), 0400); !written) {
       again_ = true;
       return without(State::unusable, written.error().message);
     }

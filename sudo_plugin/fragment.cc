@@ -129,13 +129,19 @@ void Fragment::close() {
   fd_ = -1;
 }
 
+bool Fragment::was_read() const {
+  struct stat st {};
+  return fd_ >= 0 && fstat(fd_, &st) == 0 && st.st_atim.tv_sec != 0;
+}
+
 Status Fragment::write(std::string_view text) {
   close();
   fd_ = memfd_create("hallpass-sudoers", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd_ < 0) return failed("memfd_create");
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
   // sudo is setuid: the file would be of the caller's group otherwise.
-  if (fchown(fd_, 0, 0) != 0 || fchmod(fd_, 0440) != 0 || !write_all(fd_, text) ||
+  constexpr timespec kNeverRead[2] = {};
+  if (fchown(fd_, 0, 0) != 0 || fchmod(fd_, 0440) != 0 || !write_all(fd_, text) || futimens(fd_, kNeverRead) != 0 ||
       fcntl(fd_, F_ADD_SEALS, kSeals) != 0) {
     const Error error = failed("the generated sudoers");
     close();

@@ -8,6 +8,7 @@
 #include "core/values/text.h"
 #include "host/paths.h"
 #include "host/spoken_time.h"
+#include "host/sudo_defaults.h"
 #include "sudo_plugin/listing.h"
 #include "sudo_plugin/path_check.h"
 
@@ -31,29 +32,32 @@ std::string exit_words(int type, int status) {
 }  // namespace
 
 void Invocation::choose(const Vector& settings, const Vector& user_info, int optind, char* const argv[],
-                        bool trusted) noexcept {
+                        const char* unfit) noexcept {
   try {
     account_ = user_info.text("user");
     const std::string_view uid = user_info.text("uid");
     const auto [end, error] = std::from_chars(uid.data(), uid.data() + uid.size(), uid_);
     if (error != std::errc{} || end != uid.data() + uid.size() || account_.empty()) return;
-    choose_or_throw(settings, optind, argv, trusted);
+    choose_or_throw(settings, optind, argv, unfit);
   } catch (...) {
     give_up_grant();
   }
 }
 
-void Invocation::choose_or_throw(const Vector& settings, int optind, char* const argv[], bool trusted) {
+void Invocation::choose_or_throw(const Vector& settings, int optind, char* const argv[], const char* unfit) {
   abilities_.intercept = api_ >= kIntercept;
   abilities_.trace = settings.text("intercept_ptrace") == "true";
   wish_ = typed_wish(settings, optind, argv);
   Result<Session> session = session_of_caller(paths::kSessions, account_, uid_);
   if (!session) {
-    if (session.error().code == Errc::mismatch) no_session_ = session.error().message;
+    if (session.error().code == Errc::mismatch)
+      no_grants_ = session.error().message;
+    else if (session.error().code != Errc::not_found)
+      degrade(session.error().message);
     return;
   }
   session_ = std::move(*session);
-  if (!trusted) return degrade("hallpass_sudo.so or its folder has the wrong owner or mode");
+  if (unfit != nullptr) return degrade(unfit);
   const Result<SnapshotReader> store = SnapshotReader::open();
   if (!store) return degrade(store.error().message);
   const std::optional<UnixTime> at = deciding_time(*store, read_clock());
@@ -87,6 +91,7 @@ bool Invocation::is_out_of_reach(const Cover& cover) {
 void Invocation::prepare_fragment(const Cover& cover) {
   const Result<std::string> site = read_site_defaults(paths::kSudoDefaults);
   if (!site) return degrade(site.error().message);
+  if (!are_whole_defaults(*site)) return degrade("the site's Defaults for sudo are damaged");
   if (const Status written = fragment_.write(fragment_text(*site, uid_, cover, abilities_)); !written)
     return degrade(written.error().message);
   cover_ = cover;
@@ -95,9 +100,21 @@ void Invocation::prepare_fragment(const Cover& cover) {
 // The site's own rules decide, and somebody should look.
 void Invocation::degrade(const std::string& why) {
   standing_denied_ = false;
+  no_grants_ = why;
   send_event(EventRecord(Event::sudo_degraded, "sudo under grants does not work: " + why)
                  .with("ACCOUNT", account_)
                  .with("WHY", why));
+}
+
+void Invocation::do_without(const Vector& user_info, const char* why) {
+  account_ = user_info.text("user");
+  degrade(why);
+}
+
+void Invocation::look_at_fragment() {
+  if (!cover_ || fragment_.was_read()) return;
+  give_up_grant();
+  degrade("sudoers had read its own rules already: does sudoers_audit stand before hallpass_audit in sudo.conf?");
 }
 
 void Invocation::give_up_grant() {
@@ -193,7 +210,7 @@ std::optional<UnixTime> Invocation::now() const {
 }
 
 std::string Invocation::hint() const {
-  if (!no_session_.empty()) return "hallpass: grants do not count here: " + no_session_;
+  if (!no_grants_.empty()) return "hallpass: grants do not count here: " + no_grants_;
   const std::optional<UnixTime> at =
       session_ && (wish_.mode != Wish::Mode::none || !wish_.cannot.empty()) ? now() : std::nullopt;
   return at ? not_covered(wish_, search_, account_, *at) : std::string();

@@ -21,11 +21,13 @@ class Invocation {
  public:
   explicit Invocation(unsigned api_version) : api_(api_version) {}
 
-  // Chooses the authority. `plugin_trusted`: our own file is root's alone. Never throws.
+  // Chooses the authority. `unfit`: why no grant may count whatever the admissions say; null: they may. Never throws.
   void choose(const Vector& settings, const Vector& user_info, int optind, char* const argv[],
-              bool plugin_trusted) noexcept;
-  // Back to stock sudoers, whose open did not find what choose() prepared.
-  void give_up_grant();
+              const char* unfit) noexcept;
+  // Nobody saw what was typed: stock sudoers alone, and somebody should look.
+  void do_without(const Vector& user_info, const char* why);
+  // sudoers is open: back to stock sudoers if it did not read what choose() prepared.
+  void look_at_fragment();
 
   bool by_grant() const { return cover_.has_value(); }
   // sudoers' plugin options: the site's, and where our fragment is. Borrowed, valid as long as this.
@@ -53,7 +55,8 @@ class Invocation {
   bool first_check_done = false;  // what is checked after the command itself are its sub-commands
 
  private:
-  void choose_or_throw(const Vector& settings, int optind, char* const argv[], bool plugin_trusted);
+  void choose_or_throw(const Vector& settings, int optind, char* const argv[], const char* unfit);
+  void give_up_grant();
   bool is_out_of_reach(const Cover& cover);
   void prepare_fragment(const Cover& cover);
   void degrade(const std::string& why);
@@ -72,7 +75,7 @@ class Invocation {
   Fragment fragment_;
   bool standing_denied_ = false;
   bool admitted_ = false;
-  std::string no_session_;  // why this process counts for no session, although its login is registered
+  std::string no_grants_;  // why none counts here and now
   std::string refusal_, fragment_option_;
   struct Ran {
     std::vector<std::string> command;

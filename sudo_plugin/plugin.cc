@@ -20,6 +20,7 @@ namespace {
 // sudo is one call and one thread. Never destroyed: sudo reads what was handed to it until its end.
 Invocation* call = nullptr;
 sudo_printf_t print = nullptr;
+bool is_policy = false;  // sudo.conf names our policy, not only our audit plugin
 
 void say(int type, const std::string& text) {
   if (print != nullptr && !text.empty()) print(type, "%s\n", text.c_str());
@@ -37,7 +38,10 @@ int guard(const char** errstr, F&& f) noexcept {
   try {
     return f();
   } catch (...) {
-    return fail("out of memory or a fault inside: nothing is run", errstr);
+    // Without errstr it was not about whether something runs.
+    return fail(
+        errstr == nullptr ? "out of memory or a fault inside" : "out of memory or a fault inside: nothing is run",
+        errstr);
   }
 }
 
@@ -55,6 +59,11 @@ bool own_file_is_trusted() {
          is_roots_alone(file.substr(0, file.rfind('/') + 1).c_str());
 }
 
+const char* unfit() {
+  if (!is_policy) return "sudo.conf does not name hallpass_policy";
+  return own_file_is_trusted() ? nullptr : "hallpass_sudo.so or its folder has the wrong owner or mode";
+}
+
 // --- hallpass_audit
 
 int audit_open(unsigned version, sudo_conv_t conv, sudo_printf_t printer, char* const settings[],
@@ -65,16 +74,21 @@ int audit_open(unsigned version, sudo_conv_t conv, sudo_printf_t printer, char* 
     Sudoers& inner = sudoers();
     if (inner.audit == nullptr) return fail(inner.error.c_str(), errstr);
     call = new Invocation(version);
-    call->choose(Vector(settings), Vector(user_info), optind, argv, own_file_is_trusted());
+    call->choose(Vector(settings), Vector(user_info), optind, argv, unfit());
     inner.audit->event_alloc = hallpass_audit.event_alloc;
-    return inner.audit->open(version, conv, printer, settings, user_info, optind, argv, envp, call->options(options),
-                             errstr);
+    const int rc = inner.audit->open(version, conv, printer, settings, user_info, optind, argv, envp,
+                                     call->options(options), errstr);
+    call->look_at_fragment();
+    return rc;
   });
 }
 
 void audit_close(int type, int status) {
   guard(nullptr, [&] {
     if (call != nullptr) call->tell_exit(type, status);
+    return 0;
+  });
+  guard(nullptr, [&] {
     if (sudoers().audit != nullptr && sudoers().audit->close != nullptr) sudoers().audit->close(type, status);
     return 0;
   });
@@ -128,8 +142,10 @@ int policy_open(unsigned version, sudo_conv_t conv, sudo_printf_t printer, char*
     print = printer;
     Sudoers& inner = sudoers();
     if (inner.policy == nullptr) return fail(inner.error.c_str(), errstr);
-    // Without our audit plugin nobody saw what was typed: stock sudoers alone.
-    if (call == nullptr) call = new Invocation(version);
+    if (call == nullptr) {
+      call = new Invocation(version);
+      call->do_without(Vector(user_info), "sudo.conf does not name hallpass_audit");
+    }
     inner.policy->event_alloc = hallpass_policy.event_alloc;
     return inner.policy->open(version, conv, printer, settings, user_info, envp, call->options(options), errstr);
   });
@@ -138,6 +154,9 @@ int policy_open(unsigned version, sudo_conv_t conv, sudo_printf_t printer, char*
 void policy_close(int status, int error) {
   guard(nullptr, [&] {
     if (call != nullptr && error == 0) say(SUDO_CONV_ERROR_MSG, call->end_words(status));
+    return 0;
+  });
+  guard(nullptr, [&] {
     policy_plugin* inner = sudoers().policy;
     if (inner != nullptr && inner->close != nullptr) inner->close(status, error);
     return 0;
@@ -230,6 +249,7 @@ int init_session(struct passwd* pw, char** env_out[], const char** errstr) {
 
 // Called before open, and without a way to fail: open tells what went wrong.
 void register_hooks(int version, int (*add)(struct sudo_hook*)) {
+  is_policy = true;
   guard(nullptr, [&] {
     policy_plugin* inner = sudoers().policy;
     if (inner != nullptr && inner->register_hooks != nullptr) inner->register_hooks(version, add);

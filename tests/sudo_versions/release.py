@@ -124,7 +124,8 @@ class Release:
         self.write("/etc/sudoers", SUDOERS, 0o440)
         self.write("/etc/sudo.conf", sudo_conf(self.stage))
         self.write("/usr/lib/hallpass/hallpass_sudo.so", self.plugin().read_bytes())
-        self.write("/var/lib/hallpass/sudoers.defaults", DEFAULTS, 0o400)
+        sealed = call([self.build / "tests/support/make_snapshot", "--seal-defaults"], stdin=DEFAULTS).out
+        self.write("/var/lib/hallpass/sudoers.defaults", sealed, 0o400)
         self.path("/var/lib/hallpass").chmod(0o700)
         self.path("/run/hallpass").mkdir(mode=0o755)
         self.path("/run/hallpass/sessions").mkdir(mode=0o700)

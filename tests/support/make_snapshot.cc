@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <map>
 #include <stdexcept>
@@ -14,13 +15,15 @@
 #include <vector>
 
 #include "host/snapshot_writer.h"
+#include "host/sudo_defaults.h"
 
 namespace {
 
 using namespace hallpass;  // NOLINT(google-build-using-namespace): a program of one file
 
 constexpr char kHelp[] =
-    R"(usage: make_snapshot FILE [OPTION…] [RECORD…]
+    R"(usage: make_snapshot FILE [OPTION…] [RECORD…] [@FILE-OF-WORDS, one a line]
+       make_snapshot --seal-defaults <TEXT >SUDOERS.DEFAULTS
 
 Writes an admissions snapshot, replacing FILE by rename. Times are Unix seconds, or +N / -N: seconds from now.
 
@@ -223,10 +226,30 @@ SnapshotContent parse(const std::vector<std::string>& args) {
   return c;
 }
 
+// "@FILE": each line of the file is a word.
+std::vector<std::string> expanded(const std::vector<std::string>& words) {
+  std::vector<std::string> out;
+  for (const std::string& word : words) {
+    if (word.empty() || word[0] != '@') {
+      out.push_back(word);
+      continue;
+    }
+    std::ifstream in(word.substr(1));
+    if (!in) usage_error("no such file: " + word.substr(1));
+    for (std::string line; std::getline(in, line);) out.push_back(line);
+  }
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
+  if (!args.empty() && args[0] == "--seal-defaults") {
+    const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+    std::cout << sealed_defaults(text);
+    return 0;
+  }
   if (args.empty() || args[0] == "--help") {
     std::fputs(kHelp, stdout);
     return args.empty() ? 2 : 0;

@@ -24,7 +24,7 @@ class Shell:
         self._process = process
         self._counter = itertools.count()
         self._rest = b""
-        self.audit = self("cat /proc/self/sessionid").out.strip()
+        self.audit = self("cat /proc/self/sessionid").out.split()[-1]   # after what login said
 
     def __call__(self, line, timeout=30) -> Result:
         """Standard error comes with the output: what somebody at a terminal reads."""

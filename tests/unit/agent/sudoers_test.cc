@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "host/sudo_defaults.h"
 #include "tests/unit/agent/fixture.h"
 #include "tests/unit/cmocka.h"
 
@@ -65,7 +66,8 @@ struct SudoHost {
   }
   bool stands(const std::string& text) const {
     struct stat st {};
-    return lstat(where.defaults.c_str(), &st) == 0 && (st.st_mode & 07777) == 0400 && text_of(where.defaults) == text;
+    return lstat(where.defaults.c_str(), &st) == 0 && (st.st_mode & 07777) == 0400 &&
+           text_of(where.defaults) == sealed_defaults(text);
   }
 };
 
