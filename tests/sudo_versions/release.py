@@ -1,8 +1,10 @@
 """Another release of Debian, without booting it: its tree under an overlay, a bash of a person's in it that the registry of sessions
 knows, and an agent's place taken by the test (a snapshot made by hand, the socket that takes the journal's entries)."""
+import contextlib
 import hashlib
 import os
 import pathlib
+import secrets
 import select
 import shutil
 import socket
@@ -56,7 +58,7 @@ class Release:
         self.suite, self.build, self.stage = suite, build, stage
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"hallpass-{suite}-"))
         self.root = self.dir / "root"
-        self.cgroup = cgroup2_root() / f"hallpass-{os.getpid()}-{suite}"
+        self.cgroup = cgroup2_root() / f"hallpass-versions-{secrets.token_hex(4)}"
         self.shells = []
 
     def __enter__(self):
@@ -68,6 +70,9 @@ class Release:
         subprocess.run(["mount", "-t", "proc", "proc", self.root / "proc"], check=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "run", self.root / "run"], check=True)
         subprocess.run(["mount", "--rbind", "/dev", self.root / "dev"], check=True)
+        for left in cgroup2_root().glob("hallpass-versions-*"):   # of runs that were killed
+            with contextlib.suppress(OSError):
+                left.rmdir()
         self.cgroup.mkdir()
         for user in ("alice", "dave"):
             self.run("useradd", "-m", "-s", "/bin/bash", user)
