@@ -244,7 +244,7 @@ std::vector<std::string> expanded(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> args(argv + 1, argv + argc);
+  const std::vector<std::string> args = expanded({argv + 1, argv + argc});
   if (!args.empty() && args[0] == "--seal-defaults") {
     const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
     std::cout << sealed_defaults(text);
