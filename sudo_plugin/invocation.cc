@@ -1,6 +1,9 @@
 #include "sudo_plugin/invocation.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -29,6 +32,25 @@ std::string exit_words(int type, int status) {
   return (type == SUDO_PLUGIN_EXEC_ERROR ? "not executed, errno " : "sudo failed, errno ") + std::to_string(status);
 }
 
+// Whether the caller left sudo so few descriptors that what is there may look missing.
+bool lacks_descriptors() {
+  int got[8];
+  int n = 0;
+  while (n < 8 && (got[n] = open("/", O_PATH | O_CLOEXEC)) >= 0) ++n;
+  const bool lacks = n < 8;
+  while (n > 0) close(got[--n]);
+  return lacks;
+}
+
+// Whether what failed may have failed by limits that the caller set. sudo lifts them where it has the capability.
+bool is_limited() {
+  for (const int which : {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE}) {
+    rlimit limit{};
+    if (getrlimit(static_cast<__rlimit_resource_t>(which), &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) return true;
+  }
+  return lacks_descriptors();
+}
+
 }  // namespace
 
 void Invocation::choose(const Vector& settings, const Vector& user_info, int optind, char* const argv[],
@@ -41,7 +63,9 @@ void Invocation::choose(const Vector& settings, const Vector& user_info, int opt
     choose_or_throw(settings, optind, argv, unfit);
   } catch (...) {
     give_up_grant();
+    starved_ = is_limited();
   }
+  starved_ = starved_ || lacks_descriptors();
 }
 
 void Invocation::choose_or_throw(const Vector& settings, int optind, char* const argv[], const char* unfit) {
@@ -100,6 +124,7 @@ void Invocation::prepare_fragment(const Cover& cover) {
 // The site's own rules decide, and somebody should look.
 void Invocation::degrade(const std::string& why) {
   standing_denied_ = false;
+  starved_ = starved_ || is_limited();
   no_grants_ = why;
   send_event(EventRecord(Event::sudo_degraded, "sudo under grants does not work: " + why)
                  .with("ACCOUNT", account_)

@@ -39,6 +39,9 @@ class Invocation {
 
   // No rule of the site's may decide for this session.
   bool standing_denied() const { return standing_denied_ && session_; }
+  // The store may only look broken, because of limits that the caller set: nothing is run, or falling back to the
+  // site's rules would be in the caller's hands.
+  bool starved() const { return starved_; }
   // For people; empty: nothing to say.
   std::string hint() const;
   std::string listing() const;
@@ -74,6 +77,7 @@ class Invocation {
   std::optional<Cover> cover_;
   Fragment fragment_;
   bool standing_denied_ = false;
+  bool starved_ = false;
   bool admitted_ = false;
   std::string no_grants_;  // why none counts here and now
   std::string refusal_, fragment_option_;

@@ -176,6 +176,11 @@ int refuse(const std::string& words, std::string why, const char** errstr) {
   return 0;
 }
 
+int refuse_starved(const char** errstr) {
+  return refuse("hallpass: nothing is run with so little memory, file size or descriptors: see ulimit -a",
+                "started with limits under which grants cannot be looked up", errstr);
+}
+
 int check_by_grant(bool sub, int rc, char* const argv[], char* env_add[], char** info[], char** run_argv[],
                    const char** errstr) {
   if (rc != 1) {
@@ -195,6 +200,7 @@ int check_policy(int argc, char* const argv[], char* env_add[], char** info[], c
     const bool sub = call->first_check_done;
     call->first_check_done = true;
     call->refuse("");
+    if (call->starved()) return refuse_starved(errstr);
     if (!call->by_grant() && call->standing_denied()) return refuse(call->hint(), "no grant covers it", errstr);
     const int rc = inner->check_policy(argc, argv, env_add, info, run_argv, env_out, errstr);
     if (call->by_grant()) return check_by_grant(sub, rc, argv, env_add, info, run_argv, errstr);
@@ -211,6 +217,7 @@ int list(int argc, char* const argv[], int verbose, const char* user, const char
     if (inner == nullptr || inner->list == nullptr || call == nullptr)
       return fail("sudo has not opened its plugins", errstr);
     call->listing_only = true;
+    if (call->starved()) return refuse_starved(errstr);
     const bool own = user == nullptr;
     const std::string grants = own && argc == 0 ? call->listing() : std::string();
     say(SUDO_CONV_INFO_MSG, grants);
