@@ -84,6 +84,14 @@ void print_directories(const Json* directories, Printer& out) {
   }
 }
 
+// Why it is unusable stands under WRONG.
+std::string sudo_words(const Json* sudo) {
+  const std::string state = text_of(sudo, "defaults");
+  if (state == "absent") return "none on this host: " + text_of(sudo, "why");
+  if (state == "unusable") return "no grant gives it";
+  return state;
+}
+
 }  // namespace
 
 StatusView view_status(const Json& status, const ClockReading& clock, const Zone& zone) {
@@ -107,6 +115,7 @@ StatusView view_status(const Json& status, const ClockReading& clock, const Zone
                         std::string(text_of(time, "strict") == "yes" ? ", strict" : "") + ", floor " +
                         out.when(time, "floor"));
   out.line("storage", text_of(&status, "storage"));
+  out.line("sudo", sudo_words(status.find("sudo")));
   const Json* problems = status.find("problems");
   const JsonArray* list = problems == nullptr ? nullptr : problems->as_array();
   if (!view.stale.empty()) out.line("WRONG", view.stale);

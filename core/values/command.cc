@@ -3,7 +3,7 @@
 namespace hallpass {
 
 std::string describe_command(const Command& command) {
-  std::string text = "as " + command.as_user + (command.as_group.empty() ? "" : ":" + command.as_group) + ": ";
+  std::string text = "as " + command.as_user + (command.as_group.empty() ? "" : ", group " + command.as_group) + ": ";
   const auto add_list = [&](const std::vector<std::string>& words, const char* between) {
     for (std::size_t i = 0; i < words.size(); ++i) text += (i == 0 ? "" : between) + words[i];
   };
@@ -16,22 +16,23 @@ std::string describe_command(const Command& command) {
       text += "a shell (sudo -i, sudo -s), so everything";
       break;
     case Command::Kind::any:
-      text += "any command";
+      text += "any command, so everything";
       break;
     case Command::Kind::edit:
       text += "edit ";
       add_list(command.arguments, " or ");
       break;
   }
-  if (!command.sha256.empty()) text += " [sha256 " + command.sha256 + "]";
+  if (!command.arguments.empty() && command.arguments.back() == "**") text += " [** is any further arguments]";
+  if (!command.sha256.empty()) text += " [only the program with SHA-256 " + command.sha256 + "]";
   if (command.subcommands == Subcommands::deny) text += " [may start no other program]";
   if (command.subcommands == Subcommands::check) text += " [programs it starts are checked too]";
   if (!command.env_keep.empty()) {
-    text += " [keeps ";
+    text += " [may pass the variables ";
     add_list(command.env_keep, ", ");
     text += "]";
   }
-  if (command.password) text += " [asks for a password]";
+  if (command.password) text += " [sudo asks for the password]";
   return text;
 }
 

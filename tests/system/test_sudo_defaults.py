@@ -89,10 +89,11 @@ def test_broken_sudoers_removes_it_and_is_told(host, content, mode, why):
     await_state(host, "unusable")
     assert why in status(host)["sudo"]["why"]
     shown = host.run("hallpass", "host", "status")
-    assert not shown.ok and "no grant gives sudo" in shown.out and why in shown.out
+    assert not shown.ok and "no grant gives sudo" in shown.out and why in shown.out and "\nsudo        no grant gives it\n" in shown.out
     host.run("rm", DROP_IN, check=True)
     eventually("it is back", lambda: text(host) is not None, within=5)
     await_state(host, "ready")
+    assert "\nsudo        ready\n" in host.run("hallpass", "host", "status").out
     assert len(host.journal(HALLPASS_EVENT="sudoers_unusable", after=after)) == 1
 
 

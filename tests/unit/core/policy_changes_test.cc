@@ -55,7 +55,7 @@ const Change kChanges[] = {
      "+ runbook restart-web: command as root: /usr/bin/journalctl -u ${service} -n <int:1..10000>\n"},
     {"sudo where was none", "max_duration     = \"4h\"",
      "max_duration = \"4h\"\nshared_sudo = true\nsudo = [ { as = \"root\", run = \"any\" } ]",
-     "~ runbook deploy: shared_sudo: false -> true\n+ runbook deploy: command as root: any command\n"},
+     "~ runbook deploy: shared_sudo: false -> true\n+ runbook deploy: command as root: any command, so everything\n"},
     {"a runbook", "[runbooks.deploy]",
      "[runbooks.extra]\nmax_duration = \"1h\"\nsudo = [ { as = \"root\", run = [\"/bin/ls\"] } ]\n[runbooks.deploy]",
      "+ runbook extra: account self, max_duration 1h, default_duration 30m\n+ runbook extra: command as root: "

@@ -235,6 +235,8 @@ int wrong_descriptions() {
   full.subcommands = Subcommands::deny;
   full.env_keep = {"LANG", "TZ"};
   full.password = true;
+  Command rest = run({"-l", "**"});
+  rest.unbounded = true;
   Command shell = run({});
   shell.kind = Command::Kind::shell;
   Command any = run({});
@@ -245,10 +247,11 @@ int wrong_descriptions() {
   const std::pair<const Command*, const char*> cases[] = {
       {&plain, "as root: /bin/x {restart,reload} nginx"},
       {&full,
-       "as root:adm: /bin/x or /usr/bin/x [sha256 ab] [may start no other program] [keeps LANG, TZ] [asks for a "
-       "password]"},
+       "as root, group adm: /bin/x or /usr/bin/x [only the program with SHA-256 ab] [may start no other program] [may "
+       "pass the variables LANG, TZ] [sudo asks for the password]"},
+      {&rest, "as root: /bin/x -l ** [** is any further arguments]"},
       {&shell, "as root: a shell (sudo -i, sudo -s), so everything"},
-      {&any, "as root: any command [programs it starts are checked too]"},
+      {&any, "as root: any command, so everything [programs it starts are checked too]"},
       {&edit, "as root: edit /etc/motd or <path:/srv/>"},
   };
   int wrong = 0;
