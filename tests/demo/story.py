@@ -1,6 +1,8 @@
 """The story that ./demo plays: two throw-away hosts, a laptop and the server web-3, and four people."""
+import json
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -9,6 +11,7 @@ import time
 from ..system.lib.fleet import keygen, utc
 from ..system.lib.host import Host, Result, eventually
 from ..system.lib.site import pam_sshd, sshd_conf
+from ..system.lib.sudo import sudo_conf
 
 PEOPLE = {"alice": "engineer", "bob": "engineer, leads the team", "ana": "admin", "ben": "admin"}
 STATEMENTS = "/srv/hallpass"
@@ -28,17 +31,30 @@ threshold = 2
 sre       = ["alice"]
 sre-leads = ["bob"]
 
-[runbooks.login]
-title            = "Look around on a web server"
+[runbooks.restart-web]
+title            = "Restart a web service"
 account          = "self"
 default_duration = "30m"
 max_duration     = "2h"
+parameters       = {{ service = ["checkout", "search"] }}
+sudo             = [ {{ as = "root", run = ["/usr/bin/systemctl", "{{restart,reload}}", "${{service}}"] }} ]
 
 [[rules]]
-runbooks   = ["login"]
+runbooks   = ["restart-web"]
 requesters = ["sre"]
 targets    = ["env=prod"]
 gates      = [ {{ from = ["sre-leads"], count = 1 }} ]
+"""
+# What web-3 serves, as far as this story is concerned.
+UNIT = """\
+[Service]
+ExecStart=/usr/bin/sleep infinity
+"""
+# No line of it gives alice anything.
+SUDOERS = """\
+Defaults env_reset
+Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+root ALL=(ALL:ALL) ALL
 """
 
 
@@ -51,7 +67,7 @@ class Story:
         self.build, self.checking = build, check
         self.passed = 0
         self.colour = sys.stdout.isatty() and not environment("NO_COLOR")
-        self.window = 12 if check else 45
+        self.window = 12 if check else 60
 
     # --- telling
     def paint(self, code, text):
@@ -94,6 +110,11 @@ class Story:
         self.type(f"{person}@laptop$", command)
         return self.show(self.laptop.sh(f"{{ {command}; }} 2>&1", user=person, env={"TERM": "dumb"}, stdin=answer))
 
+    def in_session(self, command) -> Result:
+        """In the session that alice has open: her ssh client carries everything over one connection."""
+        self.type("alice@web-3$", command)
+        return self.show(self.laptop.sh(f"ssh -o BatchMode=yes web-3 {shlex.quote(command)} 2>&1", user="alice"))
+
     def on_server(self, command) -> Result:
         self.type("root@web-3#", command)
         return self.show(self.server.sh(f"{{ {command}; }} 2>&1"))
@@ -112,8 +133,9 @@ class Story:
         server_files = {
             "/etc/hallpass/trust.toml": f'fleet = "acme-prod"\n\n[admins]\nthreshold = 2\n\n[admins.people]\n{trust}',
             "/etc/hallpass/host.toml":
-                f'name = "web-3"\nlabels = {{ env = "prod", role = "web" }}\ndirectories = ["{STATEMENTS}"]\n',
-            "/etc/ssh/sshd_config.d/hallpass.conf": sshd_conf(tree), "/etc/pam.d/sshd": pam_sshd()}
+                f'name = "web-3"\nlabels = {{ env = "prod", role = "web" }}\ndirectories = ["{STATEMENTS}"]\nstanding_sudo = "deny"\n',
+            "/etc/ssh/sshd_config.d/hallpass.conf": sshd_conf(tree), "/etc/pam.d/sshd": pam_sshd(),
+            "/etc/sudo.conf": sudo_conf(tree), "/etc/sudoers": (0o440, SUDOERS), "/etc/systemd/system/checkout.service": UNIT}
         self.server = stack.enter(Host(
             hostname="web-3", users={"alice": []}, groups=["hallpass-exempt"], trees=[tree], files=server_files,
             binds={statements: STATEMENTS}, before_boot=[["journalctl", "--update-catalog"]],
@@ -136,7 +158,7 @@ class Story:
             files[f"{home}/.config/hallpass/config.toml"] = f'dir = "{STATEMENTS}"\nme = "{person}"\nkey = "~/.ssh/id_ed25519"\n'
             files[f"{home}/.ssh/id_ed25519"] = (0o600, key.path.read_text())
             files[f"{home}/.ssh/id_ed25519.pub"] = key.line + "\n"
-            files[f"{home}/.ssh/config"] = "Host *\n    ConnectTimeout 10\n"
+            files[f"{home}/.ssh/config"] = "Host *\n    ConnectTimeout 10\n    ControlMaster auto\n    ControlPath ~/.ssh/to-%h\n    ControlPersist yes\n"
         return files
 
     # --- the story
@@ -145,12 +167,13 @@ class Story:
         self.refused()
         grant = self.asked_and_approved()
         self.admitted(grant)
+        self.scoped(grant)
         self.ended(grant)
         self.told(grant)
 
     def policy(self):
         self.say("Two admins sign the policy. web-3 trusts nothing else: not a server, not a database, not the directory it reads from.")
-        r = self.on_laptop("ana", f"sed -n '/runbooks.login/,$p' {STATEMENTS}/policy.toml")
+        r = self.on_laptop("ana", f"sed -n '/runbooks.restart-web/,$p' {STATEMENTS}/policy.toml")
         self.ok("the policy has a gate", "sre-leads" in r.out, r)
         self.on_laptop("ana", "hallpass policy check")
         r = self.on_laptop("ana", "hallpass policy sign --yes")
@@ -167,7 +190,7 @@ class Story:
         self.type("alice@laptop$", "ssh web-3")
         self.show(r)
         self.ok("alice is refused", r.code == 255, r)
-        self.ok("she is told what to type", "hallpass request login" in r.both, r)
+        self.ok("she is told what to type", "hallpass request restart-web" in r.both, r)
 
     def first_answer(self):
         r = self.laptop.sh("ssh -o BatchMode=yes web-3 hostname", user="alice")
@@ -175,7 +198,7 @@ class Story:
 
     def asked_and_approved(self):
         self.say(f"So she asks, for {self.window} seconds to keep this short. Her ssh key signs the request.")
-        r = self.on_laptop("alice", "hallpass request login --target host=web-3 "
+        r = self.on_laptop("alice", "hallpass request restart-web --param service=checkout --target host=web-3 "
                            f"--duration {self.window}s --reason '502s on checkout' --ticket INC-2031 --yes")
         self.ok("alice asks", r.ok, r)
         found = re.search(r"\b[0-9a-hjkmnp-tv-z]{4}-[0-9a-hjkmnp-tv-z]{4}-[0-9a-hjkmnp-tv-z]{4}\b", r.both)
@@ -187,19 +210,41 @@ class Story:
         r = self.on_laptop("bob", f"hallpass approve {grant} --yes")
         self.ok("bob approves", r.ok, r)
         self.ok("he was shown the reason", "502s on checkout" in r.both, r)
+        self.ok("and the command that she may run", "systemctl {restart,reload} checkout" in r.both, r)
         eventually("web-3 has judged the grant", lambda: self.server.journal(HALLPASS_EVENT="grant_active", HALLPASS_GRANT=grant), within=20)
         return grant
 
     def admitted(self, grant):
         self.say("web-3 has checked all signatures itself. Plain ssh works now.")
-        r = self.on_laptop("alice", "ssh web-3 'echo I am $(id -un) on $(hostname)'")
-        self.ok("alice is in", r.code == 0 and "I am alice on web-3" in r.out, r)
-        self.ok("she is told until when", "until" in r.both and grant in r.both, r)
+        self.type("alice@laptop$", "ssh web-3")
+        r = self.show(self.laptop.sh("ssh -o BatchMode=yes web-3 true 2>&1", user="alice"))
+        self.ok("she is told until when", r.ok and "until" in r.out and grant in r.out, r)
+        r = self.in_session('echo "I am $(id -un) on $(hostname)"')
+        self.ok("alice is in", r.out == "I am alice on web-3\n", r)
+
+    def scoped(self, grant):
+        self.say("Plain sudo works too, and gives what the grant names.")
+        r = self.in_session("sudo -l")
+        self.ok("sudo -l shows the grant", r.ok and grant in r.out and "systemctl {restart,reload} checkout" in r.out, r)
+        before = self.invocation()
+        r = self.in_session("sudo systemctl restart checkout && systemctl is-active checkout")
+        self.ok("she restarts the service, without a password", r.out == "active\n", r)
+        self.ok("it was restarted", self.invocation() not in ("", before))
+        self.say("Nothing beside it, and she is told which argument does not match.")
+        r = self.in_session("sudo systemctl restart ssh")
+        self.ok("the neighbour is refused", r.code == 1, r)
+        self.ok("she is told why, and what the grant allows",
+                "ssh, does not match checkout" in r.out and grant in r.out and "sudo /usr/bin/systemctl" in r.out, r)
+
+    def invocation(self):
+        return self.server.sh("systemctl show -P InvocationID checkout").out.strip()
 
     def ended(self, grant):
-        self.say("The time is over by itself, agent or no agent. Nobody has to remember to take anything away.")
+        self.say("The time is over by itself, agent or no agent, and her session with it. Nobody has to remember to take anything away.")
         eventually("the grant ends", lambda: self.server.journal(HALLPASS_EVENT="grant_ended", HALLPASS_GRANT=grant),
                    within=self.window + 15, every=0.2)
+        eventually("her session ends", lambda: not self.laptop.sh("ssh -O check web-3", user="alice").ok, within=10, every=0.2)
+        self.ok("her session ends with the grant", True)
         r = self.on_laptop("alice", "ssh -o BatchMode=yes web-3 hostname")
         self.ok("a new login is refused", r.code == 255 and "web-3\n" not in r.out, r)
         self.ok("she is told that it ended", "ended" in r.both, r)
@@ -213,8 +258,12 @@ class Story:
         self.ok("it names who, why and who agreed",
                 (entry["HALLPASS_SUBJECT"], entry["HALLPASS_REASON"], entry["HALLPASS_TICKET"], entry["HALLPASS_APPROVERS"])
                 == ("alice", "502s on checkout", "INC-2031", "bob"), entry)
+        entry = self.server.await_journal(HALLPASS_EVENT="sudo_allowed", HALLPASS_GRANT=grant)
+        self.ok("and what ran as root, argument by argument",
+                (json.loads(entry["HALLPASS_COMMAND"])[1:], entry["HALLPASS_TARGET"], entry["HALLPASS_SUBJECT"])
+                == (["restart", "checkout"], "root", "alice"), entry)
         events = [e["HALLPASS_EVENT"] for e in self.server.journal(SYSLOG_IDENTIFIER="hallpass")]
-        order = [events.index(e) for e in ("policy_accepted", "login_refused", "grant_active", "login_admitted", "grant_ended")]
+        order = [events.index(e) for e in ("policy_accepted", "login_refused", "grant_active", "login_admitted", "sudo_allowed", "sudo_ended", "sudo_refused", "grant_ended")]
         self.ok("in the order of the story", order == sorted(order), events)
         self.ok("with the last refusal", events.count("login_refused") >= 2, events)
 
