@@ -1,9 +1,7 @@
 #include "sudo_plugin/invocation.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -32,14 +30,10 @@ std::string exit_words(int type, int status) {
   return (type == SUDO_PLUGIN_EXEC_ERROR ? "not executed, errno " : "sudo failed, errno ") + std::to_string(status);
 }
 
-// Whether the caller left sudo so few descriptors that what is there may look missing.
+// Whether the caller left sudo so few descriptors that what is there may look missing. (sudo closes what it inherits.)
 bool lacks_descriptors() {
-  int got[8];
-  int n = 0;
-  while (n < 8 && (got[n] = open("/", O_PATH | O_CLOEXEC)) >= 0) ++n;
-  const bool lacks = n < 8;
-  while (n > 0) close(got[--n]);
-  return lacks;
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 64;
 }
 
 // Whether what failed may have failed by limits that the caller set. sudo lifts them where it has the capability.
@@ -63,9 +57,9 @@ void Invocation::choose(const Vector& settings, const Vector& user_info, int opt
     choose_or_throw(settings, optind, argv, unfit);
   } catch (...) {
     give_up_grant();
-    starved_ = is_limited();
+    starved_ = uid_ != 0 && is_limited();
   }
-  starved_ = starved_ || lacks_descriptors();
+  starved_ = starved_ || (uid_ != 0 && lacks_descriptors());  // root needs no such trick
 }
 
 void Invocation::choose_or_throw(const Vector& settings, int optind, char* const argv[], const char* unfit) {
@@ -124,7 +118,7 @@ void Invocation::prepare_fragment(const Cover& cover) {
 // The site's own rules decide, and somebody should look.
 void Invocation::degrade(const std::string& why) {
   standing_denied_ = false;
-  starved_ = starved_ || is_limited();
+  starved_ = starved_ || (uid_ != 0 && is_limited());
   no_grants_ = why;
   send_event(EventRecord(Event::sudo_degraded, "sudo under grants does not work: " + why)
                  .with("ACCOUNT", account_)
