@@ -29,6 +29,10 @@ const Toml* member(const Toml* table, std::string_view name) {
   return it == members->end() ? nullptr : &it->second;
 }
 
+bool is_deep_path(const std::string& token) {
+  return token.starts_with("<path:") && token.ends_with("**>");
+}
+
 class Linter {
  public:
   Linter(const Policy& policy, UnixTime now) : policy_(policy), now_(now) {
@@ -120,6 +124,11 @@ class Linter {
     }
     if (command.unbounded) {
       warn(line, where + " ends in **: any further arguments are let through, options too", "write the arguments out");
+    }
+    if (const auto deep = std::find_if(command.arguments.begin(), command.arguments.end(), is_deep_path);
+        deep != command.arguments.end()) {
+      warn(line, where + ": " + *deep + " is every file below that directory, at any depth, also those of tomorrow",
+           "name one directory, as in <path:/srv/conf/>, or the files");
     }
     Runbook alone;
     alone.parameters = runbook.parameters;

@@ -42,6 +42,9 @@ const Advice kAdvice[] = {
     {"**", SYSTEMCTL, R"({ as = "root", run = ["/bin/ls", "**"], unbounded = true },)",
      ":39: warning: sudo entry 1 of [runbooks.restart-web] ends in **: any further arguments are let through, options "
      "too; write the arguments out"},
+    {"a path with **", SYSTEMCTL, R"({ as = "root", run = ["/bin/cat", "-n", "<path:/srv/**>"] },)",
+     ":39: warning: sudo entry 1 of [runbooks.restart-web]: <path:/srv/**> is every file below that directory, at any "
+     "depth, also those of tomorrow; name one directory, as in <path:/srv/conf/>, or the files"},
     {"less", SYSTEMCTL, R"({ as = "root", run = ["/usr/bin/less", "/var/log/syslog"] },)",
      ":39: warning: sudo entry 1 of [runbooks.restart-web]: less starts a shell (!) and an editor (v); write "
      "subcommands = \"deny\", or \"check\""},
