@@ -10,7 +10,7 @@ OPS = ["--command", "root", "run=/usr/bin/id -u",
        "--command", "root", "run=/usr/bin/seq <int:1..9>",
        "--command", "daemon", "run=/usr/bin/id -un",
        "--command", "root", "run=/usr/bin/env sh -c *", "subcommands=deny",
-       "--command", "root", "run=/usr/bin/nice * *", "subcommands=check",
+       "--command", "root", "run=/usr/bin/nice id {-u,-g}", "subcommands=check",
        "--command", "root", "run=/usr/bin/sleep *",
        "--command", "root", "run=/usr/bin/printenv *", "env_keep=KEPT",
        "--command", "root", "edit=<path:/etc/edited/>"]
