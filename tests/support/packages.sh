@@ -7,6 +7,7 @@ packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openss
   util-linux python3)
 packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc pamtester
   python3-pytest rsync shellcheck vim-tiny)
+packages_releases=(debootstrap debian-archive-keyring gpgv)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
