@@ -69,7 +69,7 @@ std::string runs_as_another(const Vector& info, const Command& command) {
 
 std::string changeable_by_others(const Command& command, const std::string& program) {
   const passwd* user = command.kind == Command::Kind::run ? getpwnam(command.as_user.c_str()) : nullptr;
-  return user == nullptr ? std::string() : changeable_on_the_way(program, user->pw_uid);
+  return user == nullptr ? std::string() : wrong_on_the_way(program, user->pw_uid);
 }
 
 std::string breaks_promise(const Vector& info, const Command& command) {
@@ -120,7 +120,7 @@ Authority authorise(const Cover& before, bool sub, const Wish& wish, const Vecto
   if (!answer.allowed) return answer;
   const std::string changeable = changeable_by_others(before.command, wish.program);
   answer.allowed = changeable.empty();
-  answer.why = answer.allowed ? "" : changeable + " can be changed by others than root";
+  answer.why = changeable;
   return answer;
 }
 

@@ -13,8 +13,8 @@ namespace hallpass {
 // user lacks. Empty: it does; else what is wrong.
 std::string runs_as_another(const Vector& command_info, const Command& command);
 
-// For a program that the command names: what others than root and the target user could change on the way to it (see
-// path_check.h). Empty: nothing, or there is no such user, which is found elsewhere.
+// For a program that the command names: what is wrong with the way to it (see path_check.h). Empty: nothing, or there
+// is no such user, which is found elsewhere.
 std::string changeable_by_others(const Command& command, const std::string& program);
 
 // Whether sudoers really does what the runbook asks of it, whatever the site's Defaults say: the digest's very file is

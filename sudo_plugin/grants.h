@@ -49,7 +49,7 @@ struct Miss {
   std::string id, runbook;
   UnixTime end{};
   Command command;
-  std::string changeable;  // what others than root could change on the way to the program
+  std::string changeable;  // changeable: what is wrong with the way to the program
   bool nearer_than(const Miss& other) const;
 };
 

@@ -66,6 +66,7 @@ void Invocation::choose_or_throw(const Vector& settings, int optind, char* const
   abilities_.intercept = api_ >= kIntercept;
   abilities_.trace = settings.text("intercept_ptrace") == "true";
   wish_ = typed_wish(settings, optind, argv);
+  if (!wish_.group.empty() && settings.text("runas_user").empty()) wish_.user = account_;  // as sudo reads -g alone
   Result<Session> session = session_of_caller(paths::kSessions, account_, uid_);
   if (!session) {
     if (session.error().code == Errc::mismatch)
@@ -275,6 +276,23 @@ void Invocation::tell_accept(const Vector& info, char* const run_argv[]) {
                         r, "admit"));
 }
 
+std::string Invocation::sudoers_refused() const {
+  std::string text = "hallpass: grant " + cover_->id + " covers this, but ";
+  if (cover_->command.kind == Command::Kind::shell && wish_.program.empty()) {
+    text += "the shell must be one of";
+    for (const std::string& shell : shells_of(cover_->command.as_user, uid_)) text += " " + shell;
+    return text + " (see $SHELL), or sudo refused it: see above";
+  }
+  if (!cover_->command.sha256.empty())
+    return text + wish_.program + " is not the file with the SHA-256 that it names, or sudo refused it: see above";
+  return text + "sudo refused it: see above";
+}
+
+void Invocation::checks_sub_command(char* const argv[]) {
+  sub_.clear();
+  for (; argv != nullptr && *argv != nullptr; ++argv) sub_.emplace_back(*argv);
+}
+
 void Invocation::tell_refusal(Event event, const char* why, const Vector& info) const {
   SudoRecord r = record();
   r.why = printable(why == nullptr ? "refused" : why, 500);
@@ -282,10 +300,12 @@ void Invocation::tell_refusal(Event event, const char* why, const Vector& info) 
   if (!wish_.typed.empty() && wish_.mode != Wish::Mode::edit) r.command.push_back(wish_.typed);
   if (wish_.mode == Wish::Mode::edit) r.command.push_back("sudoedit");
   r.command.insert(r.command.end(), wish_.arguments.begin(), wish_.arguments.end());
+  if (!sub_.empty()) r.command.assign(sub_.begin(), sub_.end());
   const std::string who = session_ ? session_->subject + " as " + account_ : account_;
   const std::string what =
       r.command.empty() ? "sudo" : spoken(std::string(r.command[0]), {r.command.begin() + 1, r.command.end()});
-  send_event(sudo_event(event, what + " by " + who + " as " + r.target + ": " + r.why, r, "deny"));
+  const std::string below = sub_.empty() ? "" : ", started by " + spoken(wish_.program, {}) + ",";
+  send_event(sudo_event(event, what + below + " by " + who + " as " + r.target + ": " + r.why, r, "deny"));
 }
 
 void Invocation::tell_exit(int type, int status) const {

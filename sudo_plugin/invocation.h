@@ -45,11 +45,14 @@ class Invocation {
   // For people; empty: nothing to say.
   std::string hint() const;
   std::string listing() const;
+  std::string sudoers_refused() const;
   std::string end_words(int wait_status) const;
   const std::string& refusal() const { return refusal_; }
   const char* refuse(std::string why);
 
   // --- the journal
+  // From now on it is about this sub-command.
+  void checks_sub_command(char* const argv[]);
   void tell_accept(const Vector& command_info, char* const run_argv[]);
   void tell_refusal(Event event, const char* why, const Vector& command_info) const;
   void tell_exit(int status_type, int status) const;
@@ -81,6 +84,7 @@ class Invocation {
   bool admitted_ = false;
   std::string no_grants_;  // why none counts here and now
   std::string refusal_, fragment_option_;
+  std::vector<std::string> sub_;
   struct Ran {
     std::vector<std::string> command;
     std::string path, target;

@@ -52,6 +52,7 @@ std::string to_type(const Command& c) {
   if (c.as_user != "root" || !c.as_group.empty()) line += " -u " + c.as_user;
   if (!c.as_group.empty()) line += " -g " + c.as_group;
   if (c.kind == Command::Kind::edit) line += " -e";
+  if (c.kind == Command::Kind::shell) line += " -i";
   if (!c.executables.empty()) line += " " + c.executables.front();
   for (const std::string& token : c.arguments) line += " " + word_of(token);
   return printable(line, 2 * kLine);
@@ -94,8 +95,7 @@ std::string miss_words(const Wish& wish, const Miss& miss) {
     case Miss::What::ability:
       return "it asks for sub-commands to be checked, which the sudo of this host (before 1.9.8) cannot do";
     case Miss::What::changeable:
-      return miss.changeable + " can be changed by others than root" +
-             (miss.command.as_user == "root" ? "" : " and " + miss.command.as_user) + ", so nothing there is run";
+      return miss.changeable;
     case Miss::What::kind:
       return "it is for commands without -s and -i";
     case Miss::What::nothing:

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <string>
-#include <utility>
 
 namespace hallpass {
 namespace {
@@ -39,23 +38,27 @@ bool is_kept(const struct stat& st, uid_t target) {
 // Goes from / to a program, one component at a time, through the links there are.
 class Way {
  public:
-  Way(std::string path, uid_t target) : rest_(std::move(path)), target_(target) {}
+  Way(const std::string& path, uid_t target) : path_(path), rest_(path), target_(target) {}
 
-  std::string first_changeable() {
+  std::string what_is_wrong() {
     struct stat st {};
-    const std::string unknown = "the way to it";
+    const std::string unknown = path_ + " is no program that can be looked at";
     for (int steps = 0; steps < 256; ++steps) {
       if (rest_.starts_with('/')) start_over();
       if (at_.get() < 0 || fstat(at_.get(), &st) != 0) return unknown;
-      if (!is_kept(st, target_)) return here_;
+      if (!is_kept(st, target_)) return changeable(here_);
       const bool over = rest_.find_first_not_of('/') == std::string::npos;
       if (over) return S_ISREG(st.st_mode) ? std::string() : unknown;
-      if (!S_ISDIR(st.st_mode) || !step()) return unknown;
+      if (!S_ISDIR(st.st_mode) || !step()) return link_.empty() ? unknown : changeable(link_);
     }
     return unknown;
   }
 
  private:
+  static std::string changeable(const std::string& path) {
+    return path + " can be changed by others than root, so nothing there is run";
+  }
+
   void start_over() {
     at_.reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     here_ = "/";
@@ -79,7 +82,9 @@ class Way {
       return true;
     }
     char text[4096];
-    const ssize_t n = is_kept(st, target_) ? readlinkat(next, "", text, sizeof text) : -1;
+    const bool kept = is_kept(st, target_);
+    if (!kept) link_ = here_ + (here_.size() > 1 ? "/" : "") + name;
+    const ssize_t n = kept ? readlinkat(next, "", text, sizeof text) : -1;
     close(next);
     if (n <= 0 || static_cast<std::size_t>(n) == sizeof text) return false;
     rest_ = std::string(text, static_cast<std::size_t>(n)) + (rest_.empty() ? "" : "/" + rest_);
@@ -87,14 +92,14 @@ class Way {
   }
 
   Descriptor at_{-1};
-  std::string rest_, here_;
+  std::string path_, rest_, here_, link_;
   uid_t target_;
 };
 
 }  // namespace
 
-std::string changeable_on_the_way(const std::string& program, uid_t target) {
-  return program.starts_with('/') ? Way(program, target).first_changeable() : "the way to it";
+std::string wrong_on_the_way(const std::string& program, uid_t target) {
+  return program.starts_with('/') ? Way(program, target).what_is_wrong() : program + " is no absolute path";
 }
 
 bool RootOwnedPaths::allows(std::string_view prefix, std::string_view tail) const {

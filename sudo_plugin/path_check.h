@@ -15,10 +15,10 @@ class RootOwnedPaths : public PathCheck {
   bool allows(std::string_view prefix, std::string_view tail) const override;
 };
 
-// What on the way to a program somebody else than root and `target` could change: a directory, a link or the program
-// itself, with another owner or with a mode that lets group or others write. Links are followed. Empty: nothing; "the
-// way to it" when that cannot be told. Without this a caller who stops sudo between its check and its exec could put
-// something else there, whatever digest was demanded.
-std::string changeable_on_the_way(const std::string& program, uid_t target);
+// Whether somebody else than root and `target` could change something on the way to a program: a directory, a link or
+// the program itself, with another owner or with a mode that lets group or others write. Links are followed. Empty:
+// nobody could; else what is wrong, for people. Without this a caller who stops sudo between its check and its exec
+// could put something else there, whatever digest was demanded.
+std::string wrong_on_the_way(const std::string& program, uid_t target);
 
 }  // namespace hallpass

@@ -184,7 +184,7 @@ int refuse_starved(const char** errstr) {
 int check_by_grant(bool sub, int rc, char* const argv[], char* env_add[], char** info[], char** run_argv[],
                    const char** errstr) {
   if (rc != 1) {
-    if (!sub) say(SUDO_CONV_ERROR_MSG, "hallpass: a grant covers this, but sudoers refused it: see above");
+    if (!sub) say(SUDO_CONV_ERROR_MSG, call->sudoers_refused());
     return rc;
   }
   if (call->admit(sub, argv, env_add, info, *run_argv)) return 1;
@@ -199,6 +199,7 @@ int check_policy(int argc, char* const argv[], char* env_add[], char** info[], c
     if (inner == nullptr || call == nullptr) return fail("sudo has not opened its plugins", errstr);
     const bool sub = call->first_check_done;
     call->first_check_done = true;
+    if (sub) call->checks_sub_command(argv);
     call->refuse("");
     if (call->starved()) return refuse_starved(errstr);
     if (!call->by_grant() && call->standing_denied()) return refuse(call->hint(), "no grant covers it", errstr);
