@@ -35,7 +35,7 @@ COMMANDS = [
     {"as": "deploy", "run": [f"{BIN}/show", "deploy"]}, {"as": "deploy", "run": "shell"}, {"as": "deploy:ops", "run": [f"{BIN}/show", "ops"]},
     {"as": "root:ops", "run": [f"{BIN}/show", "ops"]},
     {"as": "bob", "run": ["/bin/sh", "-c", "sudo\\ -n\\ /opt/t/show\\ x"]},
-    root("/home/alice/tool"), root("/srv/app/tool"), root("/srv/loose/tool"), root("/srv/link/tool"),
+    root("/home/alice/tool"), root("/srv/app/tool"), root("/srv/loose/tool"), root("/srv/link/tool"), root(f"{BIN}/gone"),
     *[c for mode in MODES for c in starters(mode)],
 ]
 SHORT = [root(f"{BIN}/short", "*", password=True)]
@@ -142,6 +142,8 @@ def test_as_another_user_and_group(site):
            run(["-u", "#0", "-g", "ops"], "ops")]
     for answer in many(site, "alice", bad):
         refused(answer, "hallpass")
+    alone, = many(site, "alice", [run(["-g", "ops"], "ops")])   # sudo runs that as the caller
+    refused(alone, "it is for the user root, not alice")
 
 
 def test_shell_of_ones_own(site):
@@ -152,6 +154,9 @@ def test_shell_of_ones_own(site):
     for argv in (["-u", "deploy", "-s"], ["-u", "deploy", "-s", "id"], ["-u", "deploy", "/tmp/evil.sh"], ["-s"], ["-i"], ["-u", "deploy", "-g", "ops", "-s"]):
         answer, = many(site, "alice", [{"argv": ["sudo", "-n", *argv], "env": evil}])
         refused(answer)
+    other, mine = many(site, "alice", [{"argv": ["sudo", "-n", "-u", "deploy", "-s"], "env": evil}, ["sudo", "-n", "-s"]])
+    refused(other, "the shell must be one of /bin/bash /bin/sh")
+    refused(mine, "it allows: sudo -u deploy -i")
 
 
 GAMES = {"LD_PRELOAD": "/tmp/evil.so", "LD_LIBRARY_PATH": "/tmp/evil", "LD_AUDIT": "/tmp/evil.so", "PYTHONPATH": "/tmp/evil", "PYTHONSTARTUP": "/tmp/evil/sh",
@@ -193,10 +198,13 @@ def test_relative_to_where_one_stands(site):
 
 # --- programs that somebody else than root can change
 def test_programs_that_the_caller_can_change(site):
-    for path, words in (("/home/alice/tool", "/home/alice"), ("/srv/app/tool", "/srv/app/tool"), ("/srv/loose/tool", "/srv/loose"), ("/srv/link/tool", "/srv/crew")):
+    for path, what in (("/home/alice/tool", "/home/alice"), ("/srv/app/tool", "/srv/app/tool"), ("/srv/loose/tool", "/srv/loose"), ("/srv/link/tool", "/srv/crew")):
+        words = f"{what} can be changed by others than root"
         ran, listed = many(site, "alice", [["sudo", "-n", path], ["sudo", "-n", "-l", path]])
         refused(ran, words)
         assert not listed.ok, repr(listed)
+    gone, = many(site, "alice", [["sudo", "-n", f"{BIN}/gone"]])
+    refused(gone, f"{BIN}/gone is no program that can be looked at")
 
 
 HOLD = '''
@@ -265,7 +273,7 @@ def test_replaced_between_check_and_run(site):
     assert shown(good) == [b"x"], repr(good)
     site.host.write(f"{BIN}/hashed", EVIL, 0o755)
     ran, listed = many(site, "alice", [["sudo", "-n", f"{BIN}/hashed", "x"], ["sudo", "-n", "-l", f"{BIN}/hashed", "x"]])
-    refused(ran, "hallpass")
+    refused(ran, f"{BIN}/hashed is not the file with the SHA-256 that it names")
     assert not listed.ok, repr(listed)
     # After sudoers has read it: what was checked is what runs, or nothing.
     code, out = held(site, "wait", [f"{BIN}/asked-hashed", "x"], lambda: site.host.write(f"{BIN}/asked-hashed", EVIL, 0o755), "replaced")
@@ -304,7 +312,16 @@ def test_sub_commands(site, what):
     answers = many(site, "alice", calls)
     ran = {mode: site.host.path(started(mode, what.replace(" ", "-"))).exists() for mode in MODES}
     assert ran == {"allow": True, "deny": False, "check": False}, f"{ran}: {answers}"
-    assert site.host.await_journal(HALLPASS_EVENT="sudo_refused", after=before)["HALLPASS_WHY"], what
+    told = site.host.await_journal(HALLPASS_EVENT="sudo_refused", after=before)   # by "check"; "deny" is the program's own EACCES
+    assert started("check", what.replace(" ", "-")) in told["HALLPASS_COMMAND"] and ", started by /usr/bin/" in told["MESSAGE"], told
+
+
+def test_sub_commands_by_a_relative_path(site):
+    """`./touch` where the process stands, and where sudo was typed, are two files."""
+    site.host.path(started("check", "ok")).unlink(missing_ok=True)
+    answer, = many(site, "alice", [{"argv": ["sudo", "-n", "/usr/bin/find", "/srv/check", "/tmp/evil/id", "-maxdepth", "0", "-execdir", "./touch",
+                                             started("check", "ok"), ";"], "cwd": "/usr/bin", "env": {"PATH": "/usr/bin:/bin"}}])
+    assert "EVIL" not in answer.both, repr(answer)
 
 
 def test_sub_commands_that_the_runbook_names(site):
@@ -340,6 +357,12 @@ def test_shared_account_without_shared_sudo(site):
     file.write_text(text)
     said = call([site.stage / "usr/bin/hallpass", "policy", "check", file])
     assert not said.ok and "where people can act as each other" in said.both, repr(said)
+
+
+def test_powers_of_another_account(site):
+    """On the shared account alice has what its grants give, not what hers give on her own."""
+    site.grant("alice", "deploy", duration=600)
+    refused(site.type("alice", f"sudo -n {BIN}/show x", account="deploy"), "no grant of yours covers")
 
 
 OUTSIDE = {
@@ -393,7 +416,8 @@ SHELLS = {
     "no locked memory": "ulimit -l 0; {}", "no signals": "ulimit -i 0; {}", "no data": "ulimit -d 100; {}",
     "descriptors open": "for i in $(seq 3 200); do eval \"exec $i</dev/null\"; done; {}", "TERM blocked": "trap '' TERM HUP INT ALRM; {}",
     "child signals ignored": "trap '' CHLD PIPE; {}", "another umask": "umask 777; {}", "a directory that is gone": "mkdir -p /tmp/gone && cd /tmp/gone && rmdir /tmp/gone; {}",
-    "no privileges to come": "setpriv --no-new-privs {}", "a name of its own": "exec -a sudoedit {}", "no name": "exec -a '' {}",
+    "no privileges to come": "setpriv --no-new-privs {}", "user namespace": "unshare -Ur {}", "its own /proc": "unshare -Urpfm --mount-proc {}",
+     "a name of its own": "exec -a sudoedit {}", "no name": "exec -a '' {}",
 }
 
 

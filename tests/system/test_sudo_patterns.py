@@ -54,7 +54,7 @@ EDIT = {
 SETUP = f"""
 mkdir -p {DIR} /opt/q /tmp/x/copy /srv/d /srv/e/sub /srv/e/w /srv/f/sub
 ln {DIR}/id /opt/q/other; ln -s {DIR}/id /tmp/x/id; ln -s {DIR}/id /tmp/x/other; cp {DIR}/id /tmp/x/copy/id; ln -s {DIR} /tmp/p
-echo secret > /srv/secret; echo x > /srv/d/motd; echo x > '/srv/d/motd x'; echo x > /srv/e/a; echo x > /srv/e/sub/shadow; echo x > /srv/f/sub/b
+echo secret > /srv/secret; echo x > /srv/d/motd; echo x > '/srv/d/motd x'; echo x > /srv/e/a; echo x > /srv/e/sub/shadow; echo x > /srv/f/sub/b; echo x > /srv/f/edited
 ln -s ../secret /srv/e/link; ln -s sub /srv/e/dirlink; chmod 777 /srv/e/w; echo x > /srv/e/w/c
 mkdir -p /run/argpat-fixture/data/sub /run/argpat-fixture/data/w && cd /run/argpat-fixture && echo > secret && cd data
 echo > a; echo > sub/b; chmod 777 w; echo > w/c; ln -s ../secret l; ln -s sub ld
@@ -127,6 +127,20 @@ def test_files_to_edit(site):
         own_words = {"none": "usage: ", "directory": "not a regular file"}
         assert answer.code != 0 and own_words.get(case, "hallpass: no grant of yours covers sudoedit") in answer.err, f"{case}: {answer!r}"
     assert site.host.sh(look).out == before
+
+
+EDITORS = {"append -- /srv/secret": False, "/usr/local/bin/append -- /srv/secret --": False, "/usr/local/bin/append /srv/secret": True,
+           "/usr/local/bin/append '--' /srv/secret": False}
+
+
+def test_editors_with_arguments(site):
+    """The editor is the caller's, run as the caller; it must not bring a file of its own along."""
+    before = site.host.sh("cat /srv/secret; stat -c %y /srv/secret").out
+    for variable in ("EDITOR", "VISUAL", "SUDO_EDITOR"):
+        calls = [{"argv": ["sudoedit", "-n", "/srv/f/edited"], "env": {variable: editor}} for editor in EDITORS]
+        for (editor, harmless), answer in zip(EDITORS.items(), many(site, "alice", calls)):
+            assert harmless or not answer.ok, f"{variable}={editor}: {answer!r}"
+    assert site.host.sh("cat /srv/secret; stat -c %y /srv/secret").out == before
 
 
 def test_files_that_may_be_edited(site):
