@@ -79,7 +79,7 @@ Result<UnixTime> parse_time(std::string_view text) {
   if (!exists(date) || date.year < 1970 || hour > 23 || minute > 59 || second > 59) {
     return Error{Errc::malformed, "no such time, or before 1970"};
   }
-  return from_unix(days_since_1970(date) * 86400 + hour * 3600 + minute * 60 + second);
+  return from_unix(days_since_1970(date) * 86400 + hour * 3600LL + minute * 60LL + second);
 }
 
 std::string format_time(UnixTime t) {
