@@ -206,7 +206,7 @@ bool Invocation::admit(bool sub, char* const argv[], char* const env_add[], char
 void Invocation::limit_to(const Authority& authority, char** command_info[]) {
   long long left = authority.left.count() - 1;
   std::vector<std::string>& copy = kept_.emplace_back();
-  for (std::size_t i = 0; (*command_info)[i] != nullptr; ++i) {
+  for (std::size_t i = 0; *command_info != nullptr && (*command_info)[i] != nullptr; ++i) {
     const std::string_view item = (*command_info)[i];
     long long limit = 0;
     if (!item.starts_with("timeout=")) {

@@ -132,6 +132,10 @@ std::optional<Wish> resolved_wish(const Wish& typed, const Vector& info, char* c
     // The editor and its options, "--", then the files; argv is "sudoedit" and the files.
     if (typed.mode != Wish::Mode::edit || asked < 2 || run < asked || Vector(run_argv)[run - asked] != "--")
       return std::nullopt;
+    // The first "--" is the one that sudo goes by (CVE-2023-22809).
+    for (std::size_t i = 0; i < run - asked; ++i) {
+      if (Vector(run_argv)[i] == "--") return std::nullopt;
+    }
     for (std::size_t i = run - asked + 1; i < run; ++i) wish.arguments.push_back(Vector(run_argv)[i]);
     return wish;
   }
