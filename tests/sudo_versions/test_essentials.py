@@ -1,8 +1,13 @@
 """The same source on sudo 1.9.5 to 1.9.16: what a runbook names runs, its neighbour does not, and it ends."""
+import os
+import pathlib
 import re
+import signal
 import time
 
 import pytest
+
+from tests.system.lib.host import eventually
 
 from .release import Release
 
@@ -124,7 +129,14 @@ def test_subcommands_check(release, alice):
 def test_exit_and_signal(release, alice):
     assert alice("sudo -n printenv NOT_THERE").code == 1
     assert [e.get("HALLPASS_EXIT") for e in release.told() if e["HALLPASS_EVENT"] == "sudo_ended"] == ["1"]
-    alice("sudo -n sleep 30 & sleep 0.5; pkill -KILL -x sudo || kill %1; wait")
+    alice("sudo -n sleep 30 >/dev/null 2>&1 &")
+
+    def sleeping():
+        pids = (release.cgroup / "cgroup.procs").read_text().split()
+        return [int(p) for p in pids if pathlib.Path(f"/proc/{p}/comm").read_text() == "sleep\n"]
+    os.kill(eventually("it sleeps", sleeping)[0], signal.SIGTERM)
+    alice("wait")
+    assert [e.get("HALLPASS_EXIT") for e in release.told() if e["HALLPASS_EVENT"] == "sudo_ended"] == ["signal 15"]
 
 
 def test_the_end_stops_it(release, alice):
