@@ -67,11 +67,6 @@ std::string runs_as_another(const Vector& info, const Command& command) {
   return {};
 }
 
-std::string changeable_by_others(const Command& command, const std::string& program) {
-  const passwd* user = command.kind == Command::Kind::run ? getpwnam(command.as_user.c_str()) : nullptr;
-  return user == nullptr ? std::string() : wrong_on_the_way(program, user->pw_uid);
-}
-
 std::string breaks_promise(const Vector& info, const Command& command) {
   if (command.subcommands == Subcommands::deny && info.text("noexec") != "true")
     return "this host's sudo cannot keep it from starting others";
@@ -100,8 +95,8 @@ Authority authorise(const Cover& before, bool sub, const Wish& wish, const Vecto
     answer.why = "the clock is not synchronised";
     return answer;
   }
-  const RootOwnedPaths paths;
-  const Matcher matcher(wish, session, abilities, paths);
+  const RootOwnedFiles files;
+  const Matcher matcher(wish, session, abilities, files);
   answer.why = "grant " + before.id + " has ended meanwhile";
   grants_of(*store, session, *now, [&](const AdmissionView& grant) {
     if (!(grant.grant == before.grant)) return true;
@@ -112,15 +107,13 @@ Authority authorise(const Cover& before, bool sub, const Wish& wish, const Vecto
       const bool same = sub ? command.as_user == before.command.as_user && command.as_group == before.command.as_group
                             : command == before.command;
       answer.allowed = same && matcher.covers(command, miss);
+      if (miss.what == Miss::What::changeable) answer.why = miss.changeable;
     }
     answer.cover.end = grant.end;
     answer.left = grant.end - *now;
     return false;
   });
-  if (!answer.allowed) return answer;
-  const std::string changeable = changeable_by_others(before.command, wish.program);
-  answer.allowed = changeable.empty();
-  answer.why = changeable;
+  if (answer.allowed) answer.why.clear();
   return answer;
 }
 

@@ -13,10 +13,6 @@ namespace hallpass {
 // user lacks. Empty: it does; else what is wrong.
 std::string runs_as_another(const Vector& command_info, const Command& command);
 
-// For a program that the command names: what is wrong with the way to it (see path_check.h). Empty: nothing, or there
-// is no such user, which is found elsewhere.
-std::string changeable_by_others(const Command& command, const std::string& program);
-
 // Whether sudoers really does what the runbook asks of it, whatever the site's Defaults say: the digest's very file is
 // executed, the command can start no other or only what is checked, edited files are no links. Empty: it does.
 std::string breaks_promise(const Vector& command_info, const Command& command);

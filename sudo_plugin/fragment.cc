@@ -60,6 +60,8 @@ std::string our_defaults(const std::string& whose, const Command& command, const
       begin + "env_reset, !setenv, secure_path=\"" + std::string(kSecurePath) + "\", runas_default=root\n" + begin +
       "!exempt_group, !preserve_groups, !closefrom_override, !fast_glob, !sudoedit_follow, sudoedit_checkdir, " +
       "fdexec=digest_only\n";
+  // The site's own wish to check sub-commands would refuse all of them: the site's rules are not in here.
+  if (abilities.intercept && command.subcommands != Subcommands::check) text += begin + "!intercept\n";
   if (abilities.trace && command.subcommands == Subcommands::check) text += begin + "intercept_type=trace\n";
   std::string names;
   for (const std::string& name : command.env_keep) names += (names.empty() ? "" : " ") + name;

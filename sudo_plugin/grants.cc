@@ -54,8 +54,8 @@ bool Miss::nearer_than(const Miss& other) const {
   return what == What::argument && index > other.index;
 }
 
-Matcher::Matcher(const Wish& wish, const Session& session, const Abilities& abilities, const PathCheck& paths)
-    : wish_(wish), session_(session), abilities_(abilities), paths_(paths), name_(last_component(wish.typed)) {}
+Matcher::Matcher(const Wish& wish, const Session& session, const Abilities& abilities, const Files& files)
+    : wish_(wish), session_(session), abilities_(abilities), files_(files), name_(last_component(wish.typed)) {}
 
 bool Matcher::covers(const Command& command, Miss& miss) const {
   if (!is_known(command)) return false;
@@ -73,6 +73,15 @@ bool Matcher::covers(const Command& command, Miss& miss) const {
   return miss.what == Miss::What::nothing;
 }
 
+// Exactly, or as the same file by the same name: /bin/sh where /bin is a link to /usr/bin. The name counts, because
+// programs of many names go by it.
+bool Matcher::names_program(const Command& command) const {
+  return std::any_of(command.executables.begin(), command.executables.end(), [&](const std::string& path) {
+    return path == wish_.program ||
+           (last_component(path) == last_component(wish_.program) && files_.is_same(path, wish_.program));
+  });
+}
+
 bool Matcher::covers_run(const Command& command, Miss& miss) const {
   if (command.kind == Command::Kind::any) return true;
   if (command.kind == Command::Kind::shell) {
@@ -83,21 +92,22 @@ bool Matcher::covers_run(const Command& command, Miss& miss) const {
     if (command.kind == Command::Kind::run && wish_.mode == Wish::Mode::shell) miss.what = Miss::What::kind;
     return false;
   }
-  const bool named = contains(command.executables, wish_.program);
+  const bool named = names_program(command);
   const bool nearly = std::any_of(command.executables.begin(), command.executables.end(),
                                   [&](const std::string& path) { return last_component(path) == name_; });
   if (!named && !nearly) return false;
   const Result<ArgumentPattern> pattern = parse_arguments(command.arguments);
   if (!pattern) return false;
   MatchFailure failure;
-  if (!match_arguments(*pattern, wish_.arguments, paths_, &failure)) {
+  if (!match_arguments(*pattern, wish_.arguments, files_, &failure)) {
     miss.what = Miss::What::argument;
     miss.index = failure.index;
     miss.count = failure.what == MatchFailure::What::count;
     return false;
   }
-  if (!named) miss.what = Miss::What::program;
-  return named;
+  miss.changeable = named ? files_.wrong_on_the_way(wish_.program, command.as_user) : "";
+  miss.what = !named ? Miss::What::program : miss.changeable.empty() ? Miss::What::nothing : Miss::What::changeable;
+  return miss.what == Miss::What::nothing;
 }
 
 bool Matcher::covers_edit(const Command& command, Miss& miss) const {
@@ -107,7 +117,7 @@ bool Matcher::covers_edit(const Command& command, Miss& miss) const {
     const std::string_view file[] = {wish_.arguments[i]};
     const bool fits = std::any_of(command.arguments.begin(), command.arguments.end(), [&](const std::string& token) {
       const Result<ArgumentPattern> pattern = parse_arguments({&token, 1});
-      return pattern && match_arguments(*pattern, file, paths_);
+      return pattern && match_arguments(*pattern, file, files_);
     });
     if (fits) continue;
     miss.what = Miss::What::argument;

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/values/command.h"
-#include "core/values/pattern.h"
 #include "host/session.h"
 #include "host/snapshot_reader.h"
+#include "sudo_plugin/path_check.h"
 #include "sudo_plugin/wish.h"
 
 namespace hallpass {
@@ -62,12 +62,13 @@ struct Search {
 
 class Matcher {
  public:
-  Matcher(const Wish& wish, const Session& session, const Abilities& abilities, const PathCheck& paths);
+  Matcher(const Wish& wish, const Session& session, const Abilities& abilities, const Files& files);
   // Whether the command covers the wish; if not, how near it came.
   bool covers(const Command& command, Miss& miss) const;
   Search search(const SnapshotReader& store, UnixTime now) const;
 
  private:
+  bool names_program(const Command& command) const;
   bool covers_run(const Command& command, Miss& miss) const;
   bool covers_edit(const Command& command, Miss& miss) const;
   void look_at(const AdmissionView& grant, Search& search) const;
@@ -76,7 +77,7 @@ class Matcher {
   const Wish& wish_;
   const Session& session_;
   const Abilities& abilities_;
-  const PathCheck& paths_;
+  const Files& files_;
   std::vector<std::string> shells_;
   std::string name_;  // last component of what was typed
 };

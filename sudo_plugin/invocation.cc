@@ -68,43 +68,26 @@ void Invocation::choose_or_throw(const Vector& settings, int optind, char* const
   wish_ = typed_wish(settings, optind, argv);
   if (!wish_.group.empty() && settings.text("runas_user").empty()) wish_.user = account_;  // as sudo reads -g alone
   Result<Session> session = session_of_caller(paths::kSessions, account_, uid_);
-  if (!session) {
-    if (session.error().code == Errc::mismatch)
-      no_grants_ = session.error().message;
-    else if (session.error().code != Errc::not_found)
-      degrade(session.error().message);
-    return;
-  }
-  session_ = std::move(*session);
+  const bool strayed = !session && session.error().code == Errc::mismatch;
+  if (!session && !strayed) return session.error().code == Errc::not_found ? void() : degrade(session.error().message);
+  if (strayed) no_grants_ = session.error().message;
+  if (session) session_ = std::move(*session);
   if (unfit != nullptr) return degrade(unfit);
   const Result<SnapshotReader> store = SnapshotReader::open();
   if (!store) return degrade(store.error().message);
   const std::optional<UnixTime> at = deciding_time(*store, read_clock());
   if (!at) return degrade("the clock is not synchronised yet, and this host's owners ask for that");
-  standing_denied_ = store->meta().standing_sudo_denied;
-  const RootOwnedPaths paths;
-  search_ = Matcher(wish_, *session_, abilities_, paths).search(*store, *at);
+  // Also for who left his session by the control group or by su; but root needs no leave.
+  standing_denied_ = store->meta().standing_sudo_denied && uid_ != 0;
+  if (strayed) return;
+  const RootOwnedFiles files;
+  search_ = Matcher(wish_, *session_, abilities_, files).search(*store, *at);
   if (search_.damaged > 0) {
     send_event(EventRecord(Event::snapshot_record_skipped, "damaged records in the store of admissions were skipped")
                    .with("ACCOUNT", account_)
                    .with("COUNT", std::to_string(search_.damaged)));
   }
-  if (search_.cover && !is_out_of_reach(*search_.cover)) search_.cover.reset();
   if (search_.cover) prepare_fragment(*search_.cover);
-}
-
-// The caller could put something else in the program's place.
-bool Invocation::is_out_of_reach(const Cover& cover) {
-  Miss miss;
-  miss.changeable = changeable_by_others(cover.command, wish_.program);
-  if (miss.changeable.empty()) return true;
-  miss.what = Miss::What::changeable;
-  miss.id = cover.id;
-  miss.runbook = cover.runbook;
-  miss.end = cover.end;
-  miss.command = cover.command;
-  search_.miss = std::move(miss);
-  return false;
 }
 
 void Invocation::prepare_fragment(const Cover& cover) {

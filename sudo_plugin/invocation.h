@@ -38,7 +38,7 @@ class Invocation {
   bool admit(bool sub, char* const argv[], char* const env_add[], char** command_info[], char* const run_argv[]);
 
   // No rule of the site's may decide for this session.
-  bool standing_denied() const { return standing_denied_ && session_; }
+  bool standing_denied() const { return standing_denied_; }
   // The store may only look broken, because of limits that the caller set: nothing is run, or falling back to the
   // site's rules would be in the caller's hands.
   bool starved() const { return starved_; }
@@ -63,7 +63,6 @@ class Invocation {
  private:
   void choose_or_throw(const Vector& settings, int optind, char* const argv[], const char* unfit);
   void give_up_grant();
-  bool is_out_of_reach(const Cover& cover);
   void prepare_fragment(const Cover& cover);
   void degrade(const std::string& why);
   void limit_to(const Authority& authority, char** command_info[]);

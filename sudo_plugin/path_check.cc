@@ -1,6 +1,7 @@
 #include "sudo_plugin/path_check.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,11 +99,20 @@ class Way {
 
 }  // namespace
 
-std::string wrong_on_the_way(const std::string& program, uid_t target) {
-  return program.starts_with('/') ? Way(program, target).what_is_wrong() : program + " is no absolute path";
+std::string RootOwnedFiles::wrong_on_the_way(const std::string& program, const std::string& target) const {
+  const passwd* user = getpwnam(target.c_str());
+  if (user == nullptr) return "this host has no user " + target;
+  return program.starts_with('/') ? Way(program, user->pw_uid).what_is_wrong() : program + " is no absolute path";
 }
 
-bool RootOwnedPaths::allows(std::string_view prefix, std::string_view tail) const {
+bool RootOwnedFiles::is_same(const std::string& one, const std::string& other) const {
+  struct stat a {
+  }, b{};
+  return one.starts_with('/') && other.starts_with('/') && stat(one.c_str(), &a) == 0 && stat(other.c_str(), &b) == 0 &&
+         a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool RootOwnedFiles::allows(std::string_view prefix, std::string_view tail) const {
   const std::string path = std::string(prefix) + std::string(tail);
   if (!path.starts_with('/')) return false;
   Descriptor at(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));

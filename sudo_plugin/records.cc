@@ -1,6 +1,6 @@
 #include "sudo_plugin/records.h"
 
-#include "core/values/text.h"
+#include "core/values/characters.h"
 #include "host/spoken_time.h"
 
 namespace hallpass {
@@ -12,19 +12,11 @@ constexpr char kHex[] = "0123456789abcdef";
 constexpr std::size_t kMostOfWord = 8192;
 constexpr std::size_t kMostJson = 49152;
 
-// Length of the UTF-8 sequence at the start; 0: there is none.
-std::size_t sequence(std::string_view text) {
-  for (std::size_t n = 1; n <= 4 && n <= text.size(); ++n) {
-    if (is_utf8(text.substr(0, n))) return n;
-  }
-  return 0;
-}
-
 void append_string(std::string& json, std::string_view word) {
   json += '"';
   while (!word.empty()) {
     const auto byte = static_cast<unsigned char>(word.front());
-    const std::size_t n = sequence(word);
+    const std::size_t n = first_character(word).length;
     if (n == 0) {
       json += "\\udc";
     } else if (byte < 0x20 || byte == 0x7f) {

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <iterator>
 
+#include "core/values/characters.h"
+
 namespace hallpass {
 namespace {
 
@@ -24,18 +26,14 @@ constexpr Range kUnseen[] = {
     {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
+}  // namespace
+
 bool is_unseen(std::uint32_t code) {
   return std::any_of(std::begin(kUnseen), std::end(kUnseen),
                      [code](const Range& r) { return code >= r.first && code <= r.last; });
 }
 
-struct Character {
-  std::uint32_t code = 0;
-  std::size_t length = 0;  // 0: not UTF-8
-};
-
-// The first character of `text`, which is not empty.
-Character decode(std::string_view text) {
+Character first_character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(0);
   if (lead < 0x80) return {lead, 1};
@@ -58,6 +56,8 @@ std::string code_name(const char* format, std::uint32_t code) {
   return {buffer.data(), static_cast<std::size_t>(length)};
 }
 
+namespace {
+
 std::string shown(std::string_view text, const Character& c) {
   if (c.length == 0) return code_name("\\x%02x", static_cast<std::uint8_t>(text[0]));
   if (!is_unseen(c.code)) return std::string(text.substr(0, c.length));
@@ -66,38 +66,13 @@ std::string shown(std::string_view text, const Character& c) {
 
 }  // namespace
 
-bool is_name(std::string_view text) {
-  if (text.empty() || text.size() > kMaxNameBytes) return false;
-  const auto starts = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
-  const auto follows = [&](char c) { return starts(c) || (c >= '0' && c <= '9') || c == '-'; };
-  return starts(text[0]) && std::all_of(text.begin() + 1, text.end(), follows);
-}
-
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
-    const Character c = decode(text);
+    const Character c = first_character(text);
     if (c.length == 0) return false;
     text.remove_prefix(c.length);
   }
   return true;
-}
-
-Status check_text(std::string_view text) {
-  if (text.size() > kMaxTextBytes) {
-    return Error{Errc::too_large, "the text has " + std::to_string(text.size()) + " bytes; at most " +
-                                      std::to_string(kMaxTextBytes) + " are allowed"};
-  }
-  for (std::size_t at = 0; at < text.size();) {
-    const Character c = decode(text.substr(at));
-    const std::string where = " at byte " + std::to_string(at);
-    if (c.length == 0) return Error{Errc::malformed, "the text is not UTF-8" + where};
-    if (is_unseen(c.code)) {
-      return Error{Errc::malformed, "the text holds the control or invisible character " + code_name("U+%04X", c.code) +
-                                        where + "; remove it"};
-    }
-    at += c.length;
-  }
-  return Unit{};
 }
 
 std::string printable(std::string_view bytes, std::size_t max_bytes) {
@@ -105,7 +80,7 @@ std::string printable(std::string_view bytes, std::size_t max_bytes) {
   std::string out;
   std::size_t fits = 0;  // the longest prefix of `out`, at a character's boundary, that leaves room for the ellipsis
   while (!bytes.empty()) {
-    const Character c = decode(bytes);
+    const Character c = first_character(bytes);
     const std::string text = shown(bytes, c);
     if (out.size() + text.size() > max_bytes) {
       out.resize(fits);

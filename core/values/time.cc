@@ -26,37 +26,6 @@ Error malformed_duration() {
           "a duration is written like 90s, 30m, 1h30m or 7d (largest unit first, no spaces or leading zeros)"};
 }
 
-// The proleptic Gregorian calendar, counted in eras of 400 years that begin on 1 March. Not std::chrono's: libstdc++
-// has that from g++ 11 on only.
-struct Date {
-  int year = 0, month = 0, day = 0;
-};
-
-constexpr long long kEra = 146097;       // days
-constexpr long long kEpochDay = 719468;  // 1970-01-01, from 0000-03-01
-
-constexpr long long days_since_1970(const Date& d) {
-  const long long year = d.month <= 2 ? d.year - 1 : d.year;
-  const long long era = (year >= 0 ? year : year - 399) / 400, of_era = year - era * 400;
-  const long long of_year = (153 * (d.month + (d.month > 2 ? -3 : 9)) + 2) / 5 + d.day - 1;
-  return era * kEra + of_era * 365 + of_era / 4 - of_era / 100 + of_year - kEpochDay;
-}
-
-constexpr Date date_of(long long days) {
-  days += kEpochDay;
-  const long long era = (days >= 0 ? days : days - (kEra - 1)) / kEra, of_era = days - era * kEra;
-  const long long year = (of_era - of_era / 1460 + of_era / 36524 - of_era / (kEra - 1)) / 365;
-  const long long of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
-  const bool next_year = month >= 10;  // January and February
-  return {static_cast<int>(year + era * 400 + (next_year ? 1 : 0)), static_cast<int>(month + (next_year ? -9 : 3)),
-          static_cast<int>(of_year - (153 * month + 2) / 5 + 1)};
-}
-
-constexpr bool exists(const Date& d) {
-  const Date same = date_of(days_since_1970(d));
-  return d.month >= 1 && d.month <= 12 && d.day >= 1 && same.month == d.month && same.day == d.day;
-}
-
 struct DurationUnit {
   char letter;
   long long seconds;
@@ -75,19 +44,24 @@ Result<UnixTime> parse_time(std::string_view text) {
   const int hour = digits(text, 11, 2);
   const int minute = digits(text, 14, 2);
   const int second = digits(text, 17, 2);
-  const Date date{digits(text, 0, 4), digits(text, 5, 2), digits(text, 8, 2)};
-  if (!exists(date) || date.year < 1970 || hour > 23 || minute > 59 || second > 59) {
+  const std::chrono::year_month_day date{std::chrono::year{digits(text, 0, 4)},
+                                         std::chrono::month{static_cast<unsigned>(digits(text, 5, 2))},
+                                         std::chrono::day{static_cast<unsigned>(digits(text, 8, 2))}};
+  if (!date.ok() || static_cast<int>(date.year()) < 1970 || hour > 23 || minute > 59 || second > 59) {
     return Error{Errc::malformed, "no such time, or before 1970"};
   }
-  return from_unix(days_since_1970(date) * 86400 + hour * 3600LL + minute * 60LL + second);
+  return UnixTime{std::chrono::sys_days{date}} + std::chrono::hours{hour} + std::chrono::minutes{minute} +
+         Seconds{second};
 }
 
 std::string format_time(UnixTime t) {
-  const long long seconds = to_unix(t), in_day = (seconds % 86400 + 86400) % 86400;
-  const Date date = date_of((seconds - in_day) / 86400);
+  const auto day = std::chrono::floor<std::chrono::days>(t);
+  const std::chrono::year_month_day date{day};
+  const long long in_day = (t - day).count();
   char text[48];
-  (void)std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02lld:%02lld:%02lldZ", date.year, date.month, date.day,
-                      in_day / 3600, in_day / 60 % 60, in_day % 60);
+  (void)std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02lld:%02lld:%02lldZ", static_cast<int>(date.year()),
+                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), in_day / 3600,
+                      in_day / 60 % 60, in_day % 60);
   return text;
 }
 

@@ -15,9 +15,13 @@ using Mode = Wish::Mode;
 using What = Miss::What;
 using List = std::vector<std::string>;
 
-class AllowAll : public PathCheck {
+class AllowAll : public Files {
  public:
   bool allows(std::string_view, std::string_view) const override { return true; }
+  std::string wrong_on_the_way(const std::string& program, const std::string&) const override {
+    return program.starts_with("/open/") ? "anybody's" : "";
+  }
+  bool is_same(const std::string& one, const std::string& other) const override { return one == "/usr" + other; }
 };
 
 Command run(List words, const char* user = "root", const char* group = "") {
@@ -70,6 +74,9 @@ const Case kCases[] = {
     {"one argument more", run({"/usr/bin/x", "a"}), wish(Mode::run, "/usr/bin/x", {"a", "b"}), What::argument, false},
     {"none", run({"/usr/bin/x", "a"}), wish(Mode::run, "/usr/bin/x", {}), What::argument, false},
     {"two in one", run({"/usr/bin/x", "a", "b"}), wish(Mode::run, "/usr/bin/x", {"a b"}), What::argument, false},
+    {"the same file by another way", run({"/usr/bin/x"}), wish(Mode::run, "/bin/x", {}), What::nothing, true},
+    {"the same file by another name", run({"/usr/bin/x"}), wish(Mode::run, "/bin/y", {}), What::nothing, false},
+    {"a program that others may replace", run({"/open/x"}), wish(Mode::run, "/open/x", {}), What::changeable, false},
     {"the same name elsewhere", run({"/usr/bin/x", "a"}), wish(Mode::run, "/tmp/x", {"a"}), What::program, false},
     {"another program", run({"/usr/bin/x"}), wish(Mode::run, "/usr/bin/y", {}), What::nothing, false},
     {"another user", run({"/usr/bin/x"}), wish(Mode::run, "/usr/bin/x", {}, "bob"), What::user, false},

@@ -135,9 +135,10 @@ int wrong_files() {
 
 int wrong_paths() {
   const ScratchDir dir;
-  const RootOwnedPaths paths;
+  const RootOwnedFiles paths;
   std::filesystem::create_directories(dir / "open/sub");
   write_text(dir / "open/file", "x");
+  std::filesystem::create_symlink("/usr/bin/sh", dir / "open/sh");
   chmod((dir / "open").c_str(), 0777);
   return wrong_if(!paths.allows("/usr/bin/", "env"), "a file of the system") +
          wrong_if(!paths.allows("/usr/", "share"), "a directory of the system") +
@@ -147,6 +148,13 @@ int wrong_paths() {
          wrong_if(paths.allows("/proc/self/", "root/etc/passwd"), "a link of the kernel's") +
          wrong_if(paths.allows("/lib/", "systemd/system"), "a link on the way (where /lib is one)") *
              (std::filesystem::is_symlink("/lib") ? 1 : 0) +
+         wrong_if(!paths.is_same("/bin/sh", "/usr/bin/sh") && std::filesystem::is_symlink("/bin"),
+                  "one file by two ways") +
+         wrong_if(paths.is_same("/usr/bin/sh", "/usr/bin/env"), "two files") +
+         wrong_if(paths.wrong_on_the_way(dir / "open/sh", "root").empty(), "a link in a directory that all may write") +
+         wrong_if(paths.wrong_on_the_way("/usr/bin/env", "root") != "", "a program of the system") +
+         wrong_if(paths.wrong_on_the_way(dir / "open/file", "root").empty(), "a program that all may replace") +
+         wrong_if(paths.wrong_on_the_way("/usr/bin/no-such-program", "root").empty(), "no program") +
          wrong_if(paths.allows("/tmp/", "."), "a directory that all may write") +
          wrong_if(paths.allows(dir / "open/", "file"), "a file in one");
 }
