@@ -76,9 +76,10 @@ bool Matcher::covers(const Command& command, Miss& miss) const {
 // Exactly, or as the same file by the same name: /bin/sh where /bin is a link to /usr/bin. The name counts, because
 // programs of many names go by it.
 bool Matcher::names_program(const Command& command) const {
+  const bool winding = wish_.program.find("/.") != std::string::npos || wish_.program.find("//") != std::string::npos;
   return std::any_of(command.executables.begin(), command.executables.end(), [&](const std::string& path) {
     return path == wish_.program ||
-           (last_component(path) == last_component(wish_.program) && files_.is_same(path, wish_.program));
+           (!winding && last_component(path) == last_component(wish_.program) && files_.is_same(path, wish_.program));
   });
 }
 

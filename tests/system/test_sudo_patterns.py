@@ -51,7 +51,8 @@ EDIT = {
     "doubled slash": ["/srv/e//a"],
     "file that is not there": ["/srv/e/new"],
 }
-SETUP = f"""
+SETUP = f"""ln -s {DIR} /opt/roots-link; ln -s id {DIR}/other-id
+
 mkdir -p {DIR} /opt/q /tmp/x/copy /srv/d /srv/e/sub /srv/e/w /srv/f/sub
 ln {DIR}/id /opt/q/other; ln -s {DIR}/id /tmp/x/id; ln -s {DIR}/id /tmp/x/other; cp {DIR}/id /tmp/x/copy/id; ln -s {DIR} /tmp/p
 echo secret > /srv/secret; echo x > /srv/d/motd; echo x > '/srv/d/motd x'; echo x > /srv/e/a; echo x > /srv/e/sub/shadow; echo x > /srv/f/sub/b; echo x > /srv/f/edited
@@ -112,11 +113,13 @@ def test_which_file_it_is(site):
         assert stock[case].ok, f"stock sudo refuses it: {stock[case]!r}"
     for case, answer in zip(PATHS, many(site, "alice", calls)):
         assert answer.code == 1 and answer.out == "", f"{case}: {answer!r}"
-        assert "is not the program that it names" in answer.err and f"it allows: sudo {DIR}/id" in answer.err, f"{case}: {answer!r}"
+        why = "/tmp can be changed by others than root" if case.startswith("link") else "is not the program that it names"
+        assert why in answer.err and f"it allows: sudo {DIR}/id" in answer.err, f"{case}: {answer!r}"
     for answer in many(site, "alice", [sudo(path) for path in PATHS_NEITHER.values() if path != "id"] + [{"argv": sudo("id"), "env": {"PATH": DIR}}]):
         assert not answer.ok and answer.out == "", repr(answer)
-    right, = many(site, "alice", [sudo(f"{DIR}/id")])
-    assert shown(right) == []
+    right, linked, other = many(site, "alice", [sudo(f"{DIR}/id"), sudo("/opt/roots-link/id"), sudo("/opt/roots-link/other-id")])
+    assert shown(right) == [] and shown(linked) == []
+    assert not other.ok and other.out == ""
 
 
 def test_files_to_edit(site):
