@@ -1,6 +1,7 @@
 #include "core/statement.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/hash.h"
 #include "core/ssh_wire.h"
@@ -108,8 +109,10 @@ Presence Statement::presence() const {
   return parts_->presence;
 }
 UnixTime Statement::made_at() const {
-  if (request() != nullptr) return request()->requested_at;
-  return decision() != nullptr ? decision()->decided_at : revocation()->revoked_at;
+  if (const Request* r = request()) return r->requested_at;
+  if (const Decision* d = decision()) return d->decided_at;
+  if (const Revocation* r = revocation()) return r->revoked_at;
+  std::abort();
 }
 const std::string& Statement::origin() const {
   return parts_->origin;
