@@ -57,8 +57,9 @@ Status Agent::start() {
   Result<std::string> id = read_machine_id(layout_);
   if (!id) return id.error();
   machine_id_ = *id;
-  sudo_defaults_.look();
-  if (Status opened = open_ledger(); !opened) {
+  const Status opened = open_ledger();
+  sudo_defaults_.look();  // after what matters more
+  if (!opened) {
     if (opened.error().code != Errc::malformed) return opened;
     enter_damage(opened.error().message);
     return Unit{};

@@ -49,19 +49,19 @@ static void die(void) {
   syscall(SYS_kill, getpid(), SIGKILL);
 }
 
-#define WRAP(type, name, params, args)                          \
-  type name params {                                            \
-    static type(*real) params;                                  \
-    if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, #name); \
-    const int now = counted();                                  \
-    if (fail_with != 0 && crash_at > 0 && calls >= crash_at) {  \
-      errno = (int)fail_with;                                   \
-      return (type)-1;                                          \
-    }                                                           \
-    if (now && fail_with == 0 && !after) die();                 \
-    const type result = real args;                              \
-    if (now && fail_with == 0 && after) die();                  \
-    return result;                                              \
+#define WRAP(type, name, params, args)                                              \
+  type name params {                                                                \
+    static type(*real) params;                                                      \
+    if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, #name);                     \
+    const int now = counted();                                                      \
+    if (getpid() == owner && fail_with != 0 && crash_at > 0 && calls >= crash_at) { \
+      errno = (int)fail_with;                                                       \
+      return (type)-1;                                                              \
+    }                                                                               \
+    if (now && fail_with == 0 && !after) die();                                     \
+    const type result = real args;                                                  \
+    if (now && fail_with == 0 && after) die();                                      \
+    return result;                                                                  \
   }
 
 WRAP(ssize_t, write, (int fd, const void* b, size_t n), (fd, b, n))

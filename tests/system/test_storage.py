@@ -124,7 +124,7 @@ def test_every_write_fails_from_the_start(agent, fleet, disk, error):
     assert agent.admitted() == {first.id}, run.stderr
     # The same with a revocation: nobody is.
     agent.put(fleet.revoke(request=first))
-    agent.once(**agent.crash_env(AT=1, FAIL=error))
-    assert agent.admitted() == set()
+    run = agent.once(**agent.crash_env(AT=1, FAIL=error))
+    assert agent.admitted() == set(), (run.returncode, run.stderr)
     assert agent.once().returncode == 0
     assert not agent.withdrawn()
