@@ -97,7 +97,9 @@ Status regular_and_owned(const struct stat& st, const SnapshotReader::Where& whe
 
 // Before LMDB opens it by name, waiting on a FIFO and following a link.
 Status may_be_opened(const SnapshotReader::Where& where) {
-  if (access(where.withdrawn.c_str(), F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
+  const bool withdrawn =
+      faccessat(AT_FDCWD, where.withdrawn.c_str(), F_OK, AT_EACCESS) == 0;  // sudo's real user is another
+  if (withdrawn || (errno != ENOENT && errno != ENOTDIR)) {
     return Error{Errc::untrusted, "the store of admissions has been withdrawn by the agent"};
   }
   struct stat st {};

@@ -1,6 +1,7 @@
 #include "sudo_plugin/sudoers.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace hallpass {
@@ -19,7 +20,8 @@ bool is_usable(unsigned type, unsigned version, unsigned wanted) {
 void load(Sudoers& s) {
   const char* place = nullptr;
   for (const char* candidate : kPlaces) {
-    if (place == nullptr && access(candidate, F_OK) == 0) place = candidate;
+    // Not access(2): in sudo the real user is the caller, who need not see that folder.
+    if (place == nullptr && faccessat(AT_FDCWD, candidate, F_OK, AT_EACCESS) == 0) place = candidate;
   }
   if (place == nullptr) {
     s.error = "sudoers.so is not where sudo puts it";

@@ -136,6 +136,16 @@ def test_root_without_a_session(site):
         assert r.ok, repr(r)
 
 
+def test_folders_that_people_cannot_enter(site):
+    """In sudo the real user is still the caller."""
+    site.host.sh("chmod 700 /usr/libexec/sudo /run/hallpass", check=True)
+    try:
+        r = site.type("carol", "sudo id -u")
+        assert r.ok and r.out == "0\n" and "hallpass: grants" not in r.err, repr(r)
+    finally:
+        site.host.sh("chmod 755 /usr/libexec/sudo /run/hallpass", check=True)
+
+
 def test_standing_use_is_in_the_journal(site):
     before = site.host.cursor()
     site.type("carol", "sudo id -u")
