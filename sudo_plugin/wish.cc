@@ -34,7 +34,7 @@ std::string forbidden_setting(const Vector& settings) {
   for (std::size_t i = 0; i < settings.size(); ++i) {
     const std::string_view item = settings[i], name = item.substr(0, item.find('='));
     if (std::find(std::begin(kHarmless), std::end(kHarmless), name) != std::end(kHarmless)) continue;
-    if (item.ends_with("=false")) continue;
+    if (item.substr(name.size()) == "=false") continue;
     const auto* known =
         std::find_if(std::begin(kOptions), std::end(kOptions), [&](const auto& o) { return o.first == name; });
     return std::string(known == std::end(kOptions) ? name : known->second);
@@ -64,7 +64,7 @@ void scan_options(int optind, char* const argv[], Wish& wish) {
       // getopt_long takes any unambiguous beginning of --preserve-env.
       if (word.starts_with("--pre") && equals != std::string_view::npos)
         add_names(word.substr(equals + 1), wish.environment);
-      if (word.starts_with("--oth")) wish.cannot = "--other-user";
+      if (word.starts_with("--o")) wish.cannot = "--other-user";
     } else if (word.starts_with('-')) {
       for (std::size_t k = 1; k < word.size(); ++k) {
         if (word[k] == 'U') wish.cannot = "-U";
