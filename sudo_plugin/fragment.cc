@@ -57,12 +57,16 @@ std::string rule(const Command& command, uid_t caller) {
 std::string our_defaults(const std::string& whose, const Command& command, const Abilities& abilities) {
   const std::string begin = "Defaults" + whose + " ";
   std::string text =
-      begin + "env_reset, !setenv, secure_path=\"" + std::string(kSecurePath) + "\", runas_default=root\n" + begin +
+      begin + "env_reset, !setenv, always_set_home, secure_path=\"" + std::string(kSecurePath) +
+      "\", runas_default=root\n" + begin +
       "!exempt_group, !preserve_groups, !closefrom_override, !fast_glob, !sudoedit_follow, sudoedit_checkdir, " +
       "fdexec=digest_only\n";
   // The site's own wish to check sub-commands would refuse all of them: the site's rules are not in here.
   if (abilities.intercept && command.subcommands != Subcommands::check) text += begin + "!intercept\n";
-  if (abilities.trace && command.subcommands == Subcommands::check) text += begin + "intercept_type=trace\n";
+  // With a log server that does not answer sudo crashes (1.9.13) when it refuses a sub-command, which then runs.
+  if (command.subcommands == Subcommands::check) text += begin + "!log_servers\n";
+  if (abilities.trace && command.subcommands == Subcommands::check)
+    text += begin + "intercept_type=trace, intercept_verify\n";
   std::string names;
   for (const std::string& name : command.env_keep) names += (names.empty() ? "" : " ") + name;
   if (!names.empty()) text += begin + "env_keep += \"" + names + "\"\n";

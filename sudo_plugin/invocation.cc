@@ -1,7 +1,9 @@
 #include "sudo_plugin/invocation.h"
 
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -43,6 +45,16 @@ bool is_limited() {
     if (getrlimit(static_cast<__rlimit_resource_t>(which), &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) return true;
   }
   return lacks_descriptors();
+}
+
+// While sudo looks at a sub-command the kernel holds it, and lets it run when sudo is killed. So the caller must
+// neither be allowed to send sudo signals (his is the real user) nor have set a timer that does.
+bool cannot_be_killed_by_caller() {
+  const itimerval none{};
+  for (const __itimer_which which : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) {
+    if (setitimer(which, &none, nullptr) != 0) return false;
+  }
+  return setresuid(0, 0, 0) == 0;
 }
 
 }  // namespace
@@ -96,6 +108,9 @@ void Invocation::prepare_fragment(const Cover& cover) {
   if (!are_whole_defaults(*site)) return degrade("the site's Defaults for sudo are damaged");
   if (const Status written = fragment_.write(fragment_text(*site, uid_, cover, abilities_)); !written)
     return degrade(written.error().message);
+  // Before sudoers is open: it goes back to the real user that it finds then.
+  if (cover.command.subcommands == Subcommands::check && !cannot_be_killed_by_caller())
+    return degrade("sudo cannot become root alone, so nothing that it checks would be held");
   cover_ = cover;
 }
 
@@ -187,6 +202,10 @@ bool Invocation::admit(bool sub, char* const argv[], char* const env_add[], char
 }
 
 void Invocation::limit_to(const Authority& authority, char** command_info[]) {
+  if (kept_.size() > 8) {  // the command's own, and the last few of its sub-commands
+    kept_.erase(kept_.begin() + 1);
+    kept_vectors_.erase(kept_vectors_.begin() + 1);
+  }
   long long left = authority.left.count() - 1;
   std::vector<std::string>& copy = kept_.emplace_back();
   for (std::size_t i = 0; *command_info != nullptr && (*command_info)[i] != nullptr; ++i) {

@@ -8,7 +8,7 @@ import pytest
 
 from .lib.host import call, eventually
 from .lib.many import FILES, SHOW, many, shown
-from .lib.sudo import SUDOERS, SudoSite, runbook
+from .lib.sudo import DEFAULTS, SUDOERS, SudoSite, runbook
 
 BIN = "/opt/t"
 MODES = ("allow", "deny", "check")
@@ -330,6 +330,62 @@ def test_sub_commands_that_the_runbook_names(site):
     many(site, "alice", [find("check", started("check", "ok")), find("check", started("check", "other")), find("deny", started("deny", "ok"))])
     there = {f: site.host.path(f).exists() for f in (started("check", "ok"), started("check", "other"), started("deny", "ok"))}
     assert there == {started("check", "ok"): True, started("check", "other"): False, started("deny", "ok"): False}
+
+
+KILL = '''
+import os, signal, subprocess, sys, time
+begun, argv = sys.argv[1], sys.argv[2:]
+def timers():
+    for which in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF): signal.setitimer(which, 0.04)
+p = subprocess.Popen(["sudo", "-n", *argv], preexec_fn=timers, stderr=subprocess.DEVNULL)
+while p.poll() is None and not os.path.exists(begun): time.sleep(0.001)
+told = "over too soon"
+while p.poll() is None:
+    try: os.kill(p.pid, signal.SIGKILL); told = "killed"
+    except PermissionError: told = "not permitted"
+print(p.returncode, told)
+'''
+
+
+def test_killing_the_sudo_that_checks(site):
+    """What waits for sudo's word runs when sudo dies: neither a signal of the caller's nor his timers may end it."""
+    begun, evil = started("check", "ok"), "/tmp/started-by-a-kill"
+    for _ in range(3):
+        site.host.path(begun).unlink(missing_ok=True)
+        answer, = many(site, "alice", [["python3", "-c", KILL, begun, "/usr/bin/find", "/srv/check", "-exec", "/usr/bin/touch", begun, ";",
+                                        "-exec", "/bin/sh", "-c", f": > {evil}", ";"]])
+        assert answer.out in ("0 not permitted\n", "1 not permitted\n"), repr(answer)
+    assert not site.host.path(evil).exists()
+
+
+# --- Defaults of the site's that would help
+@pytest.fixture
+def site_defaults(site):
+    sudoers, prepared = site.host.path("/etc/sudoers"), site.host.path(DEFAULTS)
+    before = sudoers.read_text()
+
+    def put(line):
+        site.host.write("/etc/sudoers", f"{line}\n{before}", mode=0o440)
+        eventually("they are taken over", lambda: prepared.exists() and ("TAKEN_OVER" in prepared.read_text()) == bool(line))
+    yield lambda line: put(f'Defaults env_keep += "TAKEN_OVER"\n{line}')
+    put("")
+
+
+def test_home_that_the_site_keeps(site, site_defaults):
+    """A program reads its settings there, and some of them name programs."""
+    site_defaults('Defaults env_keep += HOME')
+    answer, = many(site, "alice", [{"argv": ["sudo", "-n", f"{BIN}/env"], "env": {"HOME": "/tmp/evil"}}])
+    assert "HOME='/root'" in answer.out, repr(answer)
+
+
+def test_log_server_that_does_not_answer(site, site_defaults):
+    """sudo 1.9.13 crashes then when it refuses a sub-command, and what it refused runs."""
+    site_defaults("Defaults log_servers=127.0.0.1:1, ignore_logfile_errors, ignore_iolog_errors")
+    file = started("check", "log-server")
+    calls = [["sudo", "-n", "/usr/bin/find", "/srv/check", "-maxdepth", "0", "-exec", *words, file, ";"] for words in (["/usr/bin/touch"], ["/usr/bin/cp", "/etc/hostname"])]
+    for answer in many(site, "alice", calls * 4):
+        assert answer.code == 0 and "Permission denied" in answer.err, repr(answer)
+    assert not site.host.path(file).exists()
 
 
 # --- whose session it is

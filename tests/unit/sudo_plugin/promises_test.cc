@@ -96,7 +96,8 @@ int wrong_fragment() {
       wrong_if(others == std::string::npos || others > at, "what it may start comes before it: the last rule wins") +
       wrong_if(text.find("/usr/bin/x") != std::string::npos, "no command of another user");
   for (const char* line : {"Defaults env_reset, !setenv,", "Defaults!/usr/bin/psql, /bin/psql env_reset, !setenv,",
-                           "Defaults!/usr/bin/psql, /bin/psql env_keep += \"LANG TZ\"\n", "intercept_type=trace"}) {
+                           "Defaults!/usr/bin/psql, /bin/psql env_keep += \"LANG TZ\"\n",
+                           "intercept_type=trace, intercept_verify\n", "!log_servers\n", "always_set_home"}) {
     const std::size_t found = text.find(line);
     wrong += wrong_if(found == std::string::npos || found < at, line);
   }
