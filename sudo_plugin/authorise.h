@@ -2,7 +2,6 @@
 // names, and is the grant still there?
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "sudo_plugin/grants.h"

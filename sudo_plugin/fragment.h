@@ -27,7 +27,6 @@ class Fragment {
   Fragment& operator=(const Fragment&) = delete;
   // Errors: unavailable.
   Status write(std::string_view text);
-  bool exists() const { return fd_ >= 0; }
   const std::string& path() const { return path_; }  // "/proc/self/fd/7"
   // Whether anybody has read it: the kernel notes that, and nobody but sudoers can open it.
   bool was_read() const;

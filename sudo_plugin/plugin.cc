@@ -4,8 +4,6 @@
 #include <dlfcn.h>
 #include <sys/stat.h>
 
-#include <new>
-
 #include "sudo_plugin/invocation.h"
 #include "sudo_plugin/sudoers.h"
 

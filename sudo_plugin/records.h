@@ -1,7 +1,6 @@
 // The journal's entries about sudo. docs/journal-events.md lists the fields.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
