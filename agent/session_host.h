@@ -1,0 +1,69 @@
+// What the agent does to a machine to end sessions: processes, control groups, logind, PID 1, terminals. A seam: the
+// real one is agent/linux_host.h, unit tests have one in memory.
+//
+// Nothing here waits: what goes over D-Bus is sent, and what came of it is looked at later, by what the machine shows.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hallpass {
+
+using Milliseconds = std::chrono::milliseconds;
+
+inline constexpr std::uint32_t kNoAudit = 0xffffffff;
+
+struct Process {
+  pid_t pid = 0, parent = 0;
+  std::uint64_t start = 0;         // field 22 of /proc/<pid>/stat: clock ticks since boot
+  uid_t uid = 0;                   // its real user
+  uid_t login_uid = kNoAudit;      // whose login it descends from
+  std::uint32_t audit = kNoAudit;  // audit session id
+  int terminal = 0;                // device number of its controlling terminal; 0: none
+  std::string group;               // control group: "/user.slice/user-1000.slice/session-5.scope"
+  std::string name;                // "sleep", printable
+  char state = '?';                // 'D': waits for a disk, cannot be killed
+};
+
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+
+  virtual Milliseconds uptime() const = 0;    // CLOCK_BOOTTIME
+  virtual long ticks_per_second() const = 0;  // of Process::start, which counts CLOCK_BOOTTIME too
+
+  // --- what runs. Kernel threads are left out. A process that ends meanwhile is left out, too.
+  virtual std::vector<Process> processes_of_audit(std::uint32_t audit) = 0;
+  virtual std::vector<Process> processes_of_login(uid_t login_uid) = 0;   // that descend from any login of this user
+  virtual std::vector<Process> processes_of_user(uid_t uid) = 0;          // by real user
+  virtual std::vector<Process> processes_in(std::string_view group) = 0;  // and in groups below it
+  // Audit ids that some process has, kNoAudit not among them.
+  virtual std::vector<std::uint32_t> living_audits() = 0;
+  virtual bool group_empty(std::string_view group) = 0;  // or gone
+
+  // --- ending. SIGKILL, to exactly this process (by pid and start, through a pidfd).
+  virtual void kill_process(const Process& process) = 0;
+  // All of a control group at once; false: this kernel or hierarchy cannot.
+  virtual bool kill_group(std::string_view group) = 0;
+
+  // --- logind. `id`: "5". Asked for, not waited for.
+  virtual void terminate_session(const std::string& id) = 0;
+  virtual void kill_session(const std::string& id) = 0;              // SIGKILL to all of it: where kill_group cannot
+  virtual bool session_listed(const std::string& id) = 0;            // logind still knows it
+  virtual void terminate_user(uid_t uid) = 0;                        // its sessions and its user manager
+  virtual std::vector<std::string> sessions_of_user(uid_t uid) = 0;  // ids, as logind lists them
+  virtual void disable_linger(uid_t uid) = 0;
+
+  // --- PID 1: it ends the session's scope by itself `left` from now, whatever becomes of the agent.
+  virtual void limit_session(const std::string& id, Milliseconds left) = 0;
+
+  // Writes to a terminal by its device number, without waiting. Only pseudo-terminals.
+  virtual void write_terminal(int terminal, std::string_view text) = 0;
+};
+
+}  // namespace hallpass
