@@ -12,8 +12,6 @@
 namespace hallpass {
 namespace {
 
-constexpr std::uint32_t kUnset = 0xffffffff;
-
 std::string proc_file(pid_t pid, const char* name) {
   return "/proc/" + (pid == 0 ? "self" : std::to_string(pid)) + "/" + name;
 }
@@ -36,6 +34,7 @@ Session decoded(const fb::Session& r) {
   s.leader = r.leader();
   s.leader_start = text(r.leader_start());
   s.control_group = text(r.control_group());
+  s.observed = r.observed();
   return s;
 }
 
@@ -43,11 +42,11 @@ Session decoded(const fb::Session& r) {
 
 std::optional<std::uint32_t> audit_session(pid_t pid) {
   const auto said = read_small_file(proc_file(pid, "sessionid"), Keeper::anyone);
-  std::uint32_t id = kUnset;
+  std::uint32_t id = kNoAuditSession;
   if (!said) return std::nullopt;
   const char* end = said->data() + said->size();
   const auto read = std::from_chars(said->data(), end, id);
-  if (read.ec != std::errc() || read.ptr != end || id == kUnset) return std::nullopt;
+  if (read.ec != std::errc() || read.ptr != end || id == kNoAuditSession) return std::nullopt;
   return id;
 }
 
@@ -71,9 +70,12 @@ bool leader_lives(const Session& session) {
   return !session.leader_start.empty() && process_start(session.leader) == session.leader_start;
 }
 
-Result<Session> read_session(const std::string& dir, std::uint32_t audit) {
+std::string session_name(const Session& session) {
+  return session.audit == kNoAuditSession ? "logind-" + session.logind : std::to_string(session.audit);
+}
+
+Result<Session> read_session(const std::string& dir, const std::string& key) {
   if (const Status ours = private_directory(dir); !ours) return ours.error();
-  const std::string key = std::to_string(audit);
   const auto bytes = read_small_file(dir + "/" + key, Keeper::us_alone);
   if (!bytes) return bytes.error();
   const Error damaged{Errc::malformed, "the record of session " + key + " is damaged"};
@@ -88,7 +90,7 @@ Result<Session> read_session(const std::string& dir, std::uint32_t audit) {
   flatbuffers::Verifier verifier(record, size);
   if (!verifier.VerifyBuffer<fb::Session>(nullptr)) return damaged;
   Session session = decoded(*flatbuffers::GetRoot<fb::Session>(record));
-  if (session.audit != audit || session.subject.empty() || session.account.empty()) return damaged;
+  if (session_name(session) != key || session.subject.empty() || session.account.empty()) return damaged;
   return session;
 }
 

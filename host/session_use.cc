@@ -18,7 +18,7 @@ namespace hallpass {
 Result<Session> session_of_caller(const std::string& dir, std::string_view account, uid_t uid) {
   const auto audit = audit_session(0);
   if (!audit) return Error{Errc::not_found, "this process descends from no login"};
-  auto session = read_session(dir, *audit);
+  auto session = read_session(dir, std::to_string(*audit));
   if (!session) return session;
   const std::string which = "session " + std::to_string(*audit);
   if (!leader_lives(*session)) return Error{Errc::mismatch, which + " is over: its leader is gone"};

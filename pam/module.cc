@@ -66,10 +66,10 @@ Verdict judge(pam_handle_t* pamh, Phase phase, const std::string& account) {
   return verdict;
 }
 
-// pam_systemd makes it RuntimeMaxSec of the session's scope. Plain digits, at least 1 (who is admitted has time left):
-// anything else would silently mean "no limit". The second that has begun counts whole.
+// pam_systemd makes it RuntimeMaxSec of the session's scope, two seconds late: the agent acts first. Plain digits, or
+// it would silently mean "no limit".
 int hand_over_limit(pam_handle_t* pamh, Seconds left) {
-  char* text = strdup(std::to_string(left.count()).c_str());
+  char* text = strdup(std::to_string(left.count() + 2).c_str());
   if (text == nullptr) return PAM_PERM_DENIED;
   return pam_set_data(pamh, "systemd.runtime_max_sec", text, [](pam_handle_t*, void* data, int) { free(data); });
 }
@@ -108,14 +108,13 @@ int post(pam_handle_t* pamh, const Options& options, const std::string& account)
   const struct passwd* user = pam_modutil_getpwnam(pamh, account.c_str());
   const uid_t uid = user == nullptr ? static_cast<uid_t>(-1) : user->pw_uid;  // which no session has
   const char* logind = pam_getenv(pamh, "XDG_SESSION_ID");
-  const Registration done = register_login({}, this_process(), verdict, account, uid, logind ? logind : "");
-  if (!done.confirmed) return answer(pamh, Phase::session, options, account, without_logind(verdict, done.why));
-  if (done.audit) {
-    const Verdict again = judge(pamh, Phase::session, account);
-    if (again.decision != Verdict::Decision::admit) {
-      unregister_session(paths::kSessions, *done.audit);
-      return answer(pamh, Phase::session, options, account, again);
-    }
+  const Registration done =
+      register_login({}, this_process(), verdict, account, uid, logind ? logind : "", options.observe);
+  if (done.name.empty()) return answer(pamh, Phase::session, options, account, without_logind(verdict, done.why));
+  const Verdict again = judge(pamh, Phase::session, account);
+  if (again.decision != Verdict::Decision::admit) {
+    if (!options.observe) unregister_session(paths::kSessions, done.name);
+    return answer(pamh, Phase::session, options, account, again);
   }
   send_event(registration_event(account, verdict, done));
   return PAM_SUCCESS;

@@ -28,6 +28,16 @@ const char* not_confirmed(const PostPlaces& places, const LoginProcess& p, bool 
   return p.control_group.ends_with("/session-" + logind + ".scope") ? nullptr : "not_in_session_scope";
 }
 
+// PID 1's own word that it will end the session's scope: what is malformed means "no limit" to it, silently.
+bool limited(const PostPlaces& places, const std::string& logind) {
+  const auto file = read_small_file(places.scopes + "/session-" + logind + ".scope", Keeper::us);
+  const std::string lines = "\n" + (file ? *file : ""), key = "\nRuntimeMaxSec=";
+  const auto at = lines.find(key);
+  if (at == std::string::npos || at != lines.rfind(key)) return false;
+  const char first = lines[at + key.size()];  // there is one, for the file's last byte is a newline or npos was found
+  return first >= '1' && first <= '9';
+}
+
 // An audit id that others have too tells no session from another: in a container with a user namespace pam_loginuid
 // sets none, and sshd started by hand out of a session hands down its own.
 const char* not_its_own(const LoginProcess& p) {
@@ -43,18 +53,35 @@ LoginProcess this_process() {
           audit_session(0), audit_session(getppid()), audit_session(1)};
 }
 
-PostPlaces::PostPlaces() : sessions(paths::kSessions), logind("/run/systemd/sessions") {}
+PostPlaces::PostPlaces()
+    : sessions(paths::kSessions), logind("/run/systemd/sessions"), scopes("/run/systemd/transient") {}
 
 Registration register_login(const PostPlaces& places, const LoginProcess& p, const Verdict& admitted,
-                            const std::string& account, uid_t uid, const std::string& logind) {
+                            const std::string& account, uid_t uid, const std::string& logind, bool observed) {
   const char* shared = not_its_own(p);
-  if (const char* why = not_confirmed(places, p, shared == nullptr, uid, logind)) return {false, std::nullopt, why};
-  if (shared != nullptr) return {true, std::nullopt, shared};
-  const Status written =
-      register_session(places.sessions, {*p.audit, logind, admitted.subject, account, uid, admitted.grant,
-                                         admitted.request, admitted.end, p.pid, p.start, p.control_group});
-  if (written) return {true, p.audit, ""};
-  return {true, std::nullopt, written.error().code == Errc::mismatch ? "audit_id_in_use" : written.error().message};
+  if (const char* why = not_confirmed(places, p, shared == nullptr, uid, logind)) return {"", why};
+  if (!observed && !limited(places, logind)) return {"", "no_time_limit"};
+  Session session{p.audit.value_or(kNoAuditSession),
+                  logind,
+                  admitted.subject,
+                  account,
+                  uid,
+                  admitted.grant,
+                  admitted.request,
+                  admitted.end,
+                  p.pid,
+                  p.start,
+                  p.control_group,
+                  observed};
+  if (shared == nullptr) {
+    const Status written = register_session(places.sessions, session);
+    if (written) return {session_name(session), ""};
+    shared = "audit_id_in_use";
+    if (written.error().code != Errc::mismatch) return {"", written.error().message};
+  }
+  session.audit = kNoAuditSession;
+  const Status written = register_session(places.sessions, session);
+  return written ? Registration{session_name(session), shared} : Registration{"", written.error().message};
 }
 
 Verdict without_logind(Verdict verdict, const std::string& why) {
@@ -67,12 +94,12 @@ Verdict without_logind(Verdict verdict, const std::string& why) {
 }
 
 EventRecord registration_event(const std::string& account, const Verdict& admitted, const Registration& done) {
-  const std::string session = done.audit ? std::to_string(*done.audit) : "";
-  std::string message = "Session " + session + (session.empty() ? "of " : " of ") + admitted.subject + " on " + account;
-  message += done.audit ? " registered under grant " + admitted.grant : " not registered: " + done.why;
-  EventRecord record(done.audit ? Event::session_registered : Event::session_not_registered, message);
+  const bool told_apart = done.why.empty();
+  std::string message = "Session " + done.name + " of " + admitted.subject + " on " + account;
+  message += told_apart ? " registered under grant " + admitted.grant : " has no audit id of its own: " + done.why;
+  EventRecord record(told_apart ? Event::session_registered : Event::session_not_registered, message);
   record.with("ACCOUNT", account).with("SUBJECT", admitted.subject).with("GRANT", admitted.grant);
-  return record.with("SESSION", session).with("WHY", done.why);
+  return record.with("SESSION", done.name).with("WHY", done.why);
 }
 
 }  // namespace hallpass

@@ -18,19 +18,18 @@ struct LoginProcess {
 LoginProcess this_process();
 
 struct PostPlaces {
-  std::string sessions, logind;
-  PostPlaces();  // /run/hallpass/sessions, /run/systemd/sessions
+  std::string sessions, logind, scopes;
+  PostPlaces();  // /run/hallpass/sessions, /run/systemd/sessions, /run/systemd/transient
 };
 
 struct Registration {
-  bool confirmed = false;              // by logind. If not, the login must be refused: nothing would keep its end
-  std::optional<std::uint32_t> audit;  // registered under this
-  std::string why;                     // a word why not confirmed, or not registered
+  std::string name;  // of the record; empty: the login must be refused, nothing would keep its end
+  std::string why;   // a word why there is none, or why it tells the session from no other by its audit id
 };
 
 // `admitted`: the verdict that let in. `logind`: XDG_SESSION_ID as pam_systemd left it.
 Registration register_login(const PostPlaces& places, const LoginProcess& process, const Verdict& admitted,
-                            const std::string& account, uid_t uid, const std::string& logind);
+                            const std::string& account, uid_t uid, const std::string& logind, bool observed);
 
 // The refusal, in words, of a login that was admitted but is not confirmed.
 Verdict without_logind(Verdict admitted, const std::string& why);

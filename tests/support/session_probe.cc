@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 
 #include "core/values/bytes.h"
 #include "host/paths.h"
@@ -14,9 +13,8 @@ int main(int argc, char** argv) {
   const passwd* user = getpwuid(getuid());
   if (user == nullptr) return 2;
   const std::string dir = hallpass::paths::kSessions;
-  const auto session = argc > 1 && getuid() == 0
-                           ? hallpass::read_session(dir, static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10)))
-                           : hallpass::session_of_caller(dir, user->pw_name, getuid());
+  const auto session = argc > 1 && getuid() == 0 ? hallpass::read_session(dir, argv[1])
+                                                 : hallpass::session_of_caller(dir, user->pw_name, getuid());
   if (!session) {
     std::printf("none: %s\n", session.error().message.c_str());
     return 1;

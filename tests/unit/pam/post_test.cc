@@ -102,6 +102,9 @@ PostPlaces places_in(const ScratchDir& dir) {
   PostPlaces places;
   places.sessions = dir / "sessions";
   places.logind = dir / "logind";
+  places.scopes = dir / "scopes";
+  std::filesystem::create_directory(places.scopes);
+  write_text(places.scopes + "/session-5.scope", "[Scope]\nTasksMax=infinity\nRuntimeMaxSec=10min 2s\n");
   std::filesystem::create_directory(places.logind);
   return places;
 }
@@ -112,17 +115,17 @@ int wrong_case(const Case& c) {
   write_text(places.logind + "/5", c.file);
   chmod((places.logind + "/5").c_str(), c.mode);
   const LoginProcess process{77, "12345", c.group, c.audit, c.of_sshd, c.of_init};
-  const Registration r = register_login(places, process, alice(), "deploy", c.uid, c.logind);
-  const bool registered = *c.why == 0;
-  int wrong = wrong_if(r.why != c.why || r.confirmed != c.confirmed || r.audit.has_value() != registered, c.name);
-  const auto record = read_session(places.sessions, 5);
-  if (!registered) return wrong + wrong_if(record.has_value(), c.name);
+  const Registration r = register_login(places, process, alice(), "deploy", c.uid, c.logind, false);
+  const std::string name = !c.confirmed ? "" : *c.why == 0 ? "5" : "logind-5";
+  int wrong = wrong_if(r.why != c.why || r.name != name, c.name);
+  const auto record = read_session(places.sessions, name.empty() ? "5" : name);
+  if (name.empty()) return wrong + wrong_if(record.has_value(), c.name);
   if (!record) return wrong + wrong_if(true, c.name);
-  return wrong + wrong_if(r.audit != record->audit || record->logind != "5" || record->subject != "alice" ||
-                              record->account != "deploy" || record->uid != 1000 || record->leader != 77 ||
-                              record->leader_start != "12345" || record->control_group != kGroup ||
-                              record->grant_id != "k7m3-9x2d-q4fh" || !(record->grant == digest_of(9)) ||
-                              record->end != from_unix(2000),
+  return wrong + wrong_if(record->audit != (name == "5" ? 5 : kNoAuditSession) || record->observed ||
+                              record->logind != "5" || record->subject != "alice" || record->account != "deploy" ||
+                              record->uid != 1000 || record->leader != 77 || record->leader_start != "12345" ||
+                              record->control_group != kGroup || record->grant_id != "k7m3-9x2d-q4fh" ||
+                              !(record->grant == digest_of(9)) || record->end != from_unix(2000),
                           c.name);
 }
 
@@ -138,13 +141,47 @@ int wrong_conflicts() {
   const PostPlaces places = places_in(dir);
   write_text(places.logind + "/5", with("LEADER=77", ("LEADER=" + std::to_string(getpid())).c_str()));
   const LoginProcess process{getpid(), process_start(getpid()), kGroup, 5, kUnset, kUnset};
-  const auto enter = [&] { return register_login(places, process, alice(), "deploy", 1000, "5"); };
-  int wrong = wrong_if(!enter().audit, "the first");
+  const auto enter = [&] { return register_login(places, process, alice(), "deploy", 1000, "5", false); };
+  int wrong = wrong_if(enter().name != "5", "the first");
   const Registration second = enter();
-  wrong += wrong_if(!second.confirmed || second.audit || second.why != "audit_id_in_use", "the second");
-  chmod(places.sessions.c_str(), 0755);
+  wrong += wrong_if(second.name != "logind-5" || second.why != "audit_id_in_use", "the second");
   const Registration third = enter();
-  return wrong + wrong_if(!third.confirmed || third.audit || third.why.empty(), "a directory open to others");
+  wrong += wrong_if(!third.name.empty() || third.why.empty(), "the third");
+  chmod(places.sessions.c_str(), 0755);
+  const Registration fourth = enter();
+  return wrong + wrong_if(!fourth.name.empty() || fourth.why.empty(), "a directory open to others");
+}
+
+// PID 1 silently takes what it cannot read for "no limit".
+int wrong_limits() {
+  struct Row {
+    const char* scope;
+    bool good;
+  };
+  const Row rows[] = {
+      {"[Scope]\nRuntimeMaxSec=10min\n", true},
+      {"[Scope]\nRuntimeMaxSec=1s\n", true},
+      {"[Scope]\nTasksMax=infinity\n", false},
+      {"[Scope]\nRuntimeMaxSec=infinity\n", false},
+      {"[Scope]\nRuntimeMaxSec=0\n", false},
+      {"[Scope]\nRuntimeMaxSec=", false},
+      {"[Scope]\nXRuntimeMaxSec=10min\n", false},
+      {"[Scope]\nRuntimeMaxSec=10min\nRuntimeMaxSec=infinity\n", false},
+      {"", false},
+  };
+  int wrong = 0;
+  for (const Row& row : rows) {
+    const ScratchDir dir;
+    const PostPlaces places = places_in(dir);
+    write_text(places.logind + "/5", kFile);
+    write_text(places.scopes + "/session-5.scope", row.scope);
+    const LoginProcess process{77, "12345", kGroup, 5, kUnset, kUnset};
+    const Registration r = register_login(places, process, alice(), "deploy", 1000, "5", false);
+    wrong += wrong_if(r.name.empty() == row.good || (!row.good && r.why != "no_time_limit"), row.scope);
+    const Registration observed = register_login(places, process, alice(), "deploy", 1000, "5", true);
+    wrong += wrong_if(observed.name.empty(), "watching only, no limit is needed");
+  }
+  return wrong;
 }
 
 int wrong_words() {
@@ -155,15 +192,14 @@ int wrong_words() {
   const auto has = [](const EventRecord& r, const char* line) {
     return r.datagram().find(std::string("\n") + line + "\n") != std::string::npos;
   };
-  const EventRecord yes = registration_event("deploy", alice(), {true, 5, ""});
+  const EventRecord yes = registration_event("deploy", alice(), {"5", ""});
   wrong += wrong_if(!has(yes, "HALLPASS_EVENT=session_registered") || !has(yes, "HALLPASS_SESSION=5") ||
                         !has(yes, "HALLPASS_SUBJECT=alice") || !has(yes, "HALLPASS_ACCOUNT=deploy") ||
                         !has(yes, "HALLPASS_GRANT=k7m3-9x2d-q4fh"),
                     "registered");
-  const EventRecord no = registration_event("deploy", alice(), {true, kUnset, "audit_id_unset"});
+  const EventRecord no = registration_event("deploy", alice(), {"logind-5", "audit_id_unset"});
   return wrong + wrong_if(!has(no, "HALLPASS_EVENT=session_not_registered") ||
-                              !has(no, "HALLPASS_WHY=audit_id_unset") ||
-                              no.datagram().find("HALLPASS_SESSION") != std::string::npos,
+                              !has(no, "HALLPASS_WHY=audit_id_unset") || !has(no, "HALLPASS_SESSION=logind-5"),
                           "not registered");
 }
 
@@ -181,6 +217,9 @@ void test_cases(void**) {
 void test_conflicts(void**) {
   assert_int_equal(wrong_conflicts(), 0);
 }
+void test_limits(void**) {
+  assert_int_equal(wrong_limits(), 0);
+}
 void test_words(void**) {
   assert_int_equal(wrong_words(), 0);
 }
@@ -192,6 +231,7 @@ void test_process(void**) {
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_conflicts),
-                              cmocka_unit_test(test_words), cmocka_unit_test(test_process)};
+                              cmocka_unit_test(test_limits), cmocka_unit_test(test_words),
+                              cmocka_unit_test(test_process)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
