@@ -32,7 +32,7 @@ class Loop {
         journal_(journal),
         hooks_(hooks),
         relay_(journal),
-        control_([this](std::string_view command) { return handle(command); }) {}
+        control_([this](const Peer&, std::string_view command) { return handle(command); }) {}
   ~Loop() { sd_event_unref(event_); }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -125,7 +125,6 @@ bool Loop::watch_sockets() {
   };
   const auto on_control = [](sd_event_source*, int, std::uint32_t, void* p) {
     self(p).control_.serve();
-    self(p).after_work();
     return 0;
   };
   if (const Status opened = relay_.open(layout_.event_socket()); !opened) {
@@ -136,8 +135,11 @@ bool Loop::watch_sockets() {
     std::fprintf(stderr, "hallpass-agent: %s\n", opened.error().message.c_str());
     return false;
   }
+  // Any user may keep the control socket busy: it takes turns with the files, and all else goes before it.
+  sd_event_source* control = nullptr;
   return sd_event_add_io(event_, nullptr, relay_.fd(), EPOLLIN, on_relay, this) >= 0 &&
-         sd_event_add_io(event_, nullptr, control_.fd(), EPOLLIN, on_control, this) >= 0;
+         sd_event_add_io(event_, &control, control_.fd(), EPOLLIN, on_control, this) >= 0 &&
+         sd_event_source_set_priority(control, SD_EVENT_PRIORITY_IDLE) >= 0;
 }
 
 bool Loop::make_timers() {
@@ -352,11 +354,13 @@ void Loop::reload() {
 Result<std::string> Loop::handle(std::string_view command) {
   if (command == "clock-accept") {
     if (const Status done = agent_->accept_clock(); !done) return done.error();
+    after_work();
     return "accepted: it is " + format_time(agent_->clock().now());
   }
   if (command == "ledger-reset") {
     if (const Status done = agent_->reset_ledger(); !done) return done.error();
     sd_event_source_set_enabled(work_, SD_EVENT_ON);
+    after_work();
     return std::string("the ledger starts afresh; requests made before now are refused");
   }
   return Error{Errc::unsupported, "the agent does not know this command"};

@@ -9,8 +9,13 @@
 #include <cstring>
 
 namespace hallpass {
+namespace {
 
-Result<int> bind_local_socket(const std::string& path, int type) {
+constexpr int kBacklog = 128;
+
+}  // namespace
+
+Result<int> bind_local_socket(const std::string& path, int type, mode_t mode) {
   const auto failed = [&](const char* what) {
     return Error{Errc::unavailable, std::string(what) + " " + path + ": " + std::strerror(errno)};
   };
@@ -25,10 +30,10 @@ Result<int> bind_local_socket(const std::string& path, int type) {
     close(fd);
     return error;
   }
-  const mode_t before = umask(0177);  // 0600 from the first moment on
+  const mode_t before = umask(~mode & 0777);  // so from the first moment on
   const int bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   umask(before);
-  if (bound != 0 || (type != SOCK_DGRAM && listen(fd, 8) != 0)) {
+  if (bound != 0 || (type != SOCK_DGRAM && listen(fd, kBacklog) != 0)) {
     Error error = failed("cannot bind");
     close(fd);
     return error;
@@ -36,11 +41,11 @@ Result<int> bind_local_socket(const std::string& path, int type) {
   return fd;
 }
 
-long peer_uid(int fd) {
+std::optional<Peer> peer_of(int fd) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return -1;
-  return static_cast<long>(credentials.uid);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return Peer{credentials.pid, credentials.uid};
 }
 
 }  // namespace hallpass

@@ -35,7 +35,7 @@ EventRelay::~EventRelay() {
 }
 
 Status EventRelay::open(const std::string& path) {
-  const Result<int> bound = bind_local_socket(path, SOCK_DGRAM);
+  const Result<int> bound = bind_local_socket(path, SOCK_DGRAM, 0600);
   if (!bound) return bound.error();
   fd_ = *bound;
   const int yes = 1;

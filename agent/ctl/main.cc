@@ -9,7 +9,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "agent/control.h"
+#include "agent/ctl/ask.h"
 #include "agent/ctl/status_view.h"
 #include "agent/layout.h"
 #include "core/edge/files.h"
