@@ -1,17 +1,20 @@
-// ctl: what `hallpass host ...` runs, as root on a production host. hallpass-host(8).
+// ctl: what `hallpass host ...`, `hallpass time` and `hallpass done` run on a production host. hallpass-host(8).
 //
-//   status [--json]   what the agent last wrote; 1 when something is wrong
-//   clock accept      this host's clock is right
-//   ledger reset      give a damaged ledger up
+//   status [--json]       what the agent last wrote; 1 when something is wrong
+//   sessions [--json]     who is here under a grant, and until when
+//   end SESSION           ends one
+//   clock accept          this host's clock is right
+//   ledger reset          give a damaged ledger up
+//   time [--json]         how long the caller's session has, and what its grants allow
+//   done [--yes]          the caller gives his access back
 #include <fcntl.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 
 #include "agent/ctl/ask.h"
+#include "agent/ctl/session_commands.h"
 #include "agent/ctl/status_view.h"
-#include "agent/layout.h"
 #include "core/edge/files.h"
 #include "core/edge/tzdb.h"
 #include "host/clock.h"
@@ -19,13 +22,7 @@
 namespace hallpass {
 namespace {
 
-constexpr int kFine = 0, kWrong = 1, kUsage = 2;
 constexpr std::size_t kMaxStatusBytes = std::size_t{1024} * 1024;
-
-int complain(const std::string& what) {
-  std::fprintf(stderr, "hallpass host: %s\n", what.c_str());
-  return kWrong;
-}
 
 int show_status(const Layout& layout, bool as_json) {
   const Result<std::string> text = read_file(AT_FDCWD, layout.status(), kMaxStatusBytes);
@@ -39,7 +36,7 @@ int show_status(const Layout& layout, bool as_json) {
   const Zone zone = local_zone();
   const StatusView view = view_status(*status, read_clock(), zone);
   std::fputs(as_json ? text->c_str() : view.text.c_str(), stdout);
-  if (as_json && !view.stale.empty()) std::fprintf(stderr, "hallpass host: %s\n", view.stale.c_str());
+  if (as_json && !view.stale.empty()) complain(view.stale);
   return view.fine ? kFine : kWrong;
 }
 
@@ -50,28 +47,62 @@ int tell_agent(const Layout& layout, std::string_view command) {
   return kFine;
 }
 
+struct Typed {
+  Layout layout;
+  bool json = false, yes = false;
+  std::string session, reason;
+};
+
+int run(const CLI::App& app, const Typed& typed) {
+  const auto is = [&](const char* name) { return app.got_subcommand(name); };
+  if (is("sessions")) return run_sessions(typed.layout, typed.json);
+  if (is("end")) return run_end(typed.layout, typed.session, typed.reason);
+  if (is("clock")) return tell_agent(typed.layout, "clock-accept");
+  if (is("ledger")) return tell_agent(typed.layout, "ledger-reset");
+  if (is("time")) return run_time(typed.layout, typed.json);
+  if (is("done")) return run_done(typed.layout, typed.yes);
+  return show_status(typed.layout, typed.json);
+}
+
+void add_commands(CLI::App& app, Typed& typed) {
+  app.add_option("--root", typed.layout.root, "put DIR before every path")->type_name("DIR");
+  app.require_subcommand(1);
+  CLI::App* status = app.add_subcommand("status", "what the agent knows, and what is wrong");
+  CLI::App* sessions = app.add_subcommand("sessions", "who is here under a grant, and until when");
+  CLI::App* end = app.add_subcommand("end", "end a session now");
+  end->add_option("session", typed.session, "as `hallpass host sessions` names it")->required()->type_name("SESSION");
+  end->add_option("-r,--reason", typed.reason, "why; the journal shows it")->type_name("TEXT");
+  CLI::App* clock = app.add_subcommand("clock", "this host's clock")->require_subcommand(1);
+  clock->add_subcommand("accept", "the clock is right: vouch for it");
+  CLI::App* ledger = app.add_subcommand("ledger", "the agent's ledger")->require_subcommand(1);
+  ledger->add_subcommand("reset", "give a damaged ledger up: all requests made so far are refused");
+  // People type `hallpass time` and `hallpass done`.
+  CLI::App* time = app.add_subcommand("time", "how long this session has, and what its grants allow")->group("");
+  CLI::App* done = app.add_subcommand("done", "give your access to this host back")->group("");
+  for (CLI::App* a : {status, sessions, time}) a->add_flag("--json", typed.json, "as JSON");
+  done->add_flag("-y,--yes", typed.yes, "do not ask");
+}
+
 }  // namespace
+
+int complain(const std::string& what) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "hallpass: %s\n", what.c_str());
+  return kWrong;
+}
+
 }  // namespace hallpass
 
 int main(int argc, char** argv) {
   using namespace hallpass;
   CLI::App app{"Looks after hallpass on this host.", "hallpass host"};
-  Layout layout;
-  bool as_json = false;
-  app.add_option("--root", layout.root, "put DIR before every path")->type_name("DIR");
-  app.require_subcommand(1);
-  CLI::App* status = app.add_subcommand("status", "what the agent knows, and what is wrong");
-  status->add_flag("--json", as_json, "as JSON");
-  CLI::App* clock = app.add_subcommand("clock", "this host's clock")->require_subcommand(1);
-  CLI::App* accept = clock->add_subcommand("accept", "the clock is right: vouch for it");
-  CLI::App* ledger = app.add_subcommand("ledger", "the agent's ledger")->require_subcommand(1);
-  CLI::App* reset = ledger->add_subcommand("reset", "give a damaged ledger up: all requests made so far are refused");
+  Typed typed;
+  add_commands(app, typed);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kFine : kUsage;
   }
-  if (accept->parsed()) return tell_agent(layout, "clock-accept");
-  if (reset->parsed()) return tell_agent(layout, "ledger-reset");
-  return show_status(layout, as_json);
+  const int code = run(app, typed);
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? code : complain("cannot write to standard output");
 }
