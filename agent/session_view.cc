@@ -1,6 +1,7 @@
 #include "agent/session_view.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/json.h"
 #include "core/values/text.h"
@@ -51,50 +52,41 @@ Json grant_json(const GrantFacts& g) {
                     {"commands", std::move(commands)}};
 }
 
-std::size_t sessions_of(const std::vector<const Session*>& registered, const Session& like) {
-  return static_cast<std::size_t>(std::count_if(registered.begin(), registered.end(), [&](const Session* s) {
-    return s->subject == like.subject && s->account == like.account;
-  }));
-}
-
 Result<std::string> tell_time(const SessionDesk& desk, const Caller& caller) {
-  const auto registered = desk.registered();
-  const auto found = session_of(registered, caller);
-  if (!found) return found.error();
-  const Session& session = **found;
-  const SessionFacts f = desk.facts(session);
+  const auto f = session_of(desk, caller);
+  if (!f) return f.error();
   JsonArray grants;
-  for (const GrantFacts& g : desk.grants(session)) grants.push_back(grant_json(g));
+  for (const GrantFacts& g : desk.grants(f->session)) grants.push_back(grant_json(g));
   return to_json(JsonObject{{"hallpass", "time/1"},
-                            {"session", session_name(session)},
+                            {"session", session_name(f->session)},
                             {"host", desk.host()},
-                            {"subject", session.subject},
-                            {"account", session.account},
-                            {"ends_at", time_or_null(f.ends)},
-                            {"left", left_until(f.ends, desk.now())},
-                            {"why_then", why_then(f)},
-                            {"state", word_for(f.state)},
-                            {"observed", session.observed},
-                            {"sessions", static_cast<std::int64_t>(sessions_of(registered, session))},
+                            {"subject", f->session.subject},
+                            {"account", f->session.account},
+                            {"ends_at", time_or_null(f->ends)},
+                            {"left", left_until(f->ends, desk.now())},
+                            {"why_then", why_then(*f)},
+                            {"state", word_for(f->state)},
+                            {"observed", f->session.observed},
                             {"grants", std::move(grants)}});
 }
 
+Json ids_of(const std::vector<GrantFacts>& grants) {
+  JsonArray ids;
+  for (const GrantFacts& g : grants) ids.emplace_back(g.id);
+  return ids;
+}
+
 Result<std::string> give_back(SessionDesk& desk, const Caller& caller) {
-  const auto registered = desk.registered();
-  const auto found = session_of(registered, caller);
-  if (!found) return found.error();
-  const Session session = **found;
-  JsonArray grants;
-  for (const GrantFacts& g : desk.grants(session)) grants.emplace_back(g.id);
-  JsonObject answer{{"hallpass", "done/1"},
-                    {"session", session_name(session)},
-                    {"host", desk.host()},
-                    {"subject", session.subject},
-                    {"account", session.account},
-                    {"grants", std::move(grants)},
-                    {"sessions", static_cast<std::int64_t>(sessions_of(registered, session))}};
-  if (const Status done = desk.give_back(session.subject, session.account); !done) return done.error();
-  return to_json(std::move(answer));
+  const auto f = session_of(desk, caller);
+  if (!f) return f.error();
+  Json grants = ids_of(desk.grants(f->session));
+  if (const Status done = desk.give_back(f->session); !done) return done.error();
+  return to_json(JsonObject{{"hallpass", "done/1"},
+                            {"session", session_name(f->session)},
+                            {"host", desk.host()},
+                            {"subject", f->session.subject},
+                            {"account", f->session.account},
+                            {"grants", std::move(grants)}});
 }
 
 Json session_json(const SessionFacts& f, UnixTime now) {
@@ -116,8 +108,7 @@ Json session_json(const SessionFacts& f, UnixTime now) {
 }
 
 std::string list_sessions(const SessionDesk& desk) {
-  std::vector<SessionFacts> all;
-  for (const Session* s : desk.registered()) all.push_back(desk.facts(*s));
+  std::vector<SessionFacts> all = desk.all();
   std::sort(all.begin(), all.end(), [](const SessionFacts& a, const SessionFacts& b) {
     const std::string left = session_name(a.session), right = session_name(b.session);
     return std::tuple(a.since, left.size(), left) < std::tuple(b.since, right.size(), right);
@@ -134,31 +125,49 @@ Result<std::string> end_one(SessionDesk& desk, std::string_view rest) {
   const std::string reason(rest.substr(std::min(space + 1, rest.size())));
   if (const Status fine = check_text(reason); !fine)
     return Error{Errc::malformed, "the reason cannot be used: " + fine.error().message};
-  const auto found = session_named(desk.registered(), name);
-  if (!found) return found.error();
-  const Session session = **found;
-  JsonArray grants;
-  for (const GrantFacts& g : desk.grants(session)) grants.emplace_back(g.id);
-  if (const Status begun = desk.end_session(session, reason); !begun) return begun.error();
+  const auto f = session_meant(desk.all(), name);
+  if (!f) return f.error();
+  Json grants = ids_of(desk.grants(f->session));
+  if (const Status begun = desk.end(f->session, reason); !begun) return begun.error();
   return to_json(JsonObject{{"hallpass", "end/1"},
-                            {"session", session_name(session)},
-                            {"subject", session.subject},
-                            {"account", session.account},
+                            {"session", session_name(f->session)},
+                            {"subject", f->session.subject},
+                            {"account", f->session.account},
                             {"grants", std::move(grants)}});
 }
 
-std::string names_of(const std::vector<const Session*>& sessions) {
+std::string names_of(const std::vector<SessionFacts>& sessions) {
   std::string text;
   for (std::size_t i = 0; i < std::min(sessions.size(), kNamedAtMost); ++i) {
-    const Session& s = *sessions[i];
+    const Session& s = sessions[i].session;
     text += (i == 0 ? "" : ", ") + session_name(s) + " (" + s.subject + " on " + s.account + ")";
   }
   return sessions.size() > kNamedAtMost ? text + " and more" : text;
 }
 
+// "5" of "/user.slice/user-1000.slice/session-5.scope" and of groups below it.
+std::string logind_of(std::string_view group) {
+  constexpr std::string_view kBefore = "/session-", kAfter = ".scope";
+  const std::size_t begin = group.find(kBefore);
+  if (begin == std::string_view::npos) return "";
+  const std::string_view rest = group.substr(begin + kBefore.size());
+  const std::size_t end = rest.find(kAfter);
+  return end == std::string_view::npos ? "" : std::string(rest.substr(0, end));
+}
+
 // "/user.slice/user-1000.slice/session-5.scope" holds itself and what is below it.
 bool sits_in(std::string_view group, const std::string& outer) {
   return !outer.empty() && group.starts_with(outer) && (group.size() == outer.size() || group[outer.size()] == '/');
+}
+
+std::optional<SessionFacts> find_session(const SessionDesk& desk, const Caller& caller) {
+  if (caller.audit) {
+    if (auto found = desk.named(std::to_string(*caller.audit))) return found;
+  }
+  // What has no audit id of its own is told by its control group, which only root can leave.
+  const std::string logind = logind_of(caller.group);
+  auto found = logind.empty() ? std::nullopt : desk.named("logind-" + logind);
+  return found && sits_in(caller.group, found->session.control_group) ? found : std::nullopt;
 }
 
 }  // namespace
@@ -172,35 +181,31 @@ Caller caller_of(const Peer& peer) {
   return caller;
 }
 
-Result<const Session*> session_of(const std::vector<const Session*>& registered, const Caller& caller) {
-  const auto found = std::find_if(registered.begin(), registered.end(), [&](const Session* s) {
-    // What has no audit id of its own is told by its control group, which only root can leave.
-    if (s->audit == kNoAuditSession) return sits_in(caller.group, s->control_group);
-    return caller.audit == s->audit;
-  });
-  if (found == registered.end()) {
+Result<SessionFacts> session_of(const SessionDesk& desk, const Caller& caller) {
+  auto found = find_session(desk, caller);
+  if (!found) {
     return Error{Errc::not_found,
                  "this is no session under a grant, so hallpass does not end it" +
                      std::string(caller.uid == 0 ? "; those that there are: hallpass host sessions" : "")};
   }
-  const Session& session = **found;
-  if (caller.uid != session.uid && caller.uid != 0) {
-    return Error{Errc::mismatch, "this session is of " + session.subject + " on the account " + session.account +
-                                     ", and you are another user in it: ask as " + session.account};
+  const Session& s = found->session;
+  if (caller.uid != s.uid && caller.uid != 0) {
+    return Error{Errc::mismatch, "this session is of " + s.subject + " on the account " + s.account +
+                                     ", and you are another user in it: ask as " + s.account};
   }
-  return *found;
+  return *std::move(found);
 }
 
-Result<const Session*> session_named(const std::vector<const Session*>& registered, std::string_view word) {
-  std::vector<const Session*> meant;
-  for (const Session* s : registered) {
-    if (session_name(*s) == word || s->logind == word) meant.push_back(s);
+Result<SessionFacts> session_meant(const std::vector<SessionFacts>& all, std::string_view word) {
+  std::vector<SessionFacts> meant;
+  for (const SessionFacts& f : all) {
+    if (session_name(f.session) == word || f.session.logind == word) meant.push_back(f);
   }
   if (meant.size() == 1) return meant.front();
   if (!meant.empty())
     return Error{Errc::mismatch, printable(word, 40) + " may mean more than one session: " + names_of(meant)};
   return Error{Errc::not_found, "there is no session " + printable(word, 40) +
-                                    (registered.empty() ? ", nor any other" : "; there are " + names_of(registered))};
+                                    (all.empty() ? ", nor any other" : "; there are " + names_of(all))};
 }
 
 std::optional<Result<std::string>> session_command(SessionDesk& desk, const Caller& caller, std::string_view command) {

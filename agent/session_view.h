@@ -34,19 +34,20 @@ struct GrantFacts {
   std::vector<Command> commands;
 };
 
-// What the agent provides. Any user may make it answer, so nothing here may be slow.
+// What the agent provides. Any user may make it answer, so nothing but all() may grow with the number of sessions.
 class SessionDesk {
  public:
   virtual ~SessionDesk() = default;
   virtual std::string host() const = 0;
   virtual UnixTime now() const = 0;
-  virtual std::vector<const Session*> registered() const = 0;  // valid until give_back or end_session
-  virtual SessionFacts facts(const Session& session) const = 0;
+  virtual std::vector<SessionFacts> all() const = 0;
+  virtual std::optional<SessionFacts> named(const std::string& name) const = 0;  // the registry's: "5", "logind-5"
+  // That admit the session's subject to its account now.
   virtual std::vector<GrantFacts> grants(const Session& session) const = 0;
-  // The grants that admit this subject to this account are over on this host for good, and his sessions there end.
-  virtual Status give_back(const std::string& subject, const std::string& account) = 0;
-  // An operator ends one session, observed or not. Begun, not waited for.
-  virtual Status end_session(const Session& session, const std::string& reason) = 0;
+  // Those grants are over on this host for good, and the subject's sessions on the account end.
+  virtual Status give_back(const Session& session) = 0;
+  // An operator ends one session. Begun, not waited for.
+  virtual Status end(const Session& session, const std::string& reason) = 0;
 };
 
 // A process as sessions tell processes apart.
@@ -60,11 +61,11 @@ struct Caller {
 Caller caller_of(const Peer& peer);
 
 // The session that a process descends from. Only for telling and giving back: unlike for sudo (session_of_caller) the
-// leader may be gone and root may ask from within. Errors: not_found, mismatch, in words for the caller.
-Result<const Session*> session_of(const std::vector<const Session*>& registered, const Caller& caller);
-// By what an operator types: a name of the registry ("5", "logind-5") or logind's id. Errors: not_found (names those
-// that there are), mismatch (more than one is meant).
-Result<const Session*> session_named(const std::vector<const Session*>& registered, std::string_view word);
+// leader may be gone, and root may ask from within. Errors: not_found, mismatch, in words for the caller.
+Result<SessionFacts> session_of(const SessionDesk& desk, const Caller& caller);
+// By what an operator types: a name of the registry, or logind's id. Errors: not_found (names those that there are),
+// mismatch (more than one is meant).
+Result<SessionFacts> session_meant(const std::vector<SessionFacts>& all, std::string_view word);
 
 // The JSON text that answers. nullopt: no command of these.
 std::optional<Result<std::string>> session_command(SessionDesk& desk, const Caller& caller, std::string_view command);

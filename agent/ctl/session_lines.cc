@@ -126,12 +126,8 @@ std::string time_lines(const Json& answer, UnixTime now) {
 }
 
 std::string done_question(const Json& answer) {
-  const std::int64_t others = number(answer, "sessions") - 1;
-  std::string text = "End your access to " + member_text(answer, "host") + " as " + member_text(answer, "account") +
-                     " now? This session ends";
-  if (others == 1) text += ", and another one of yours";
-  if (others > 1) text += ", and " + std::to_string(others) + " others of yours";
-  return text + ".";
+  return "End your access to " + member_text(answer, "host") + " as " + member_text(answer, "account") +
+         " now? This session ends, and any other of yours on this account.";
 }
 
 std::string done_lines(const Json& answer) {
