@@ -14,7 +14,8 @@ MAY_USE = {
     "host": ["host", "core/values"],
     "pam": ["pam", "host", "core/values"],
     "sudo_plugin": ["sudo_plugin", "host", "core/values"],
-    "agent": ["agent", "core", "core/values", "core/edge", "host"],
+    "notify": ["notify", "core", "core/values", "core/edge"],
+    "agent": ["agent", "notify", "core", "core/values", "core/edge", "host"],
     "agent/ctl": ["agent/ctl", "agent", "core", "core/values", "core/edge", "host"],
     "cli": ["cli", "core", "core/values", "core/edge"],
 }
@@ -28,10 +29,11 @@ MUST_NOT = {
     "host": PARSERS + "|security/",
     "pam": PARSERS,
     "sudo_plugin": PARSERS + "|security/",
+    "notify": r"systemd/|lmdb\.h|flatbuffers/|security/|fmt/|date/",
     "agent": r"security/|curl/",
     "cli": r"security/|systemd/|lmdb\.h|flatbuffers/",
 }
-OURS = {f.split("/")[0] for f in MAY_USE} | {"tests", "hub", "notify", "sudo_plugin"}
+OURS = {f.split("/")[0] for f in MAY_USE} | {"tests", "hub"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 

@@ -1,0 +1,215 @@
+#include "notify/queue.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <system_error>
+
+#include "core/edge/files.h"
+#include "core/values/bytes.h"
+#include "core/values/text.h"
+#include "notify/descriptor.h"
+
+namespace hallpass {
+namespace {
+
+constexpr std::size_t kDigits = 16;
+constexpr std::uint64_t kTooHigh = 9'000'000'000'000'000;  // 16 digits hold it; in microseconds that is the year 2255
+constexpr std::uint64_t kReserve = 100;
+constexpr int kTries = 8;  // at numbers whose names somebody else took
+// Names looked at: one alert may have two, and the rest is not ours.
+constexpr std::size_t kMaxNames = kMaxQueuedAlerts * 3;
+
+Error refused(const std::string& what, int error) {
+  return {error == ENOENT ? Errc::not_found : Errc::unavailable,
+          "cannot " + what + ": " + std::generic_category().message(error)};
+}
+
+// The last component must be a directory of the same file system: neither a link nor something mounted there by its
+// owner, which could hang whoever opens it.
+int open_last(int parent, const std::string& name) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(kFlags);
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+  const long fd = syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how);
+  if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(fd);
+  return ::openat(parent, name.c_str(), kFlags);  // Linux before 5.6
+}
+
+Result<Descriptor> open_directory(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  const Descriptor above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!above.ok()) return refused("open " + parent, errno);
+  Descriptor directory(open_last(above.get(), name));
+  if (directory.ok()) return directory;
+  if (errno == EXDEV) return Error{Errc::unavailable, path + " is a mount point; mount at its parent instead"};
+  return refused("open " + path, errno);
+}
+
+// nullopt: it cannot be read. Never over kMaxNames, so that a full directory costs no more than that.
+std::optional<std::size_t> count_alerts(int directory) {
+  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (copy < 0) return std::nullopt;
+  const std::unique_ptr<DIR, int (*)(DIR*)> names(::fdopendir(copy), ::closedir);
+  if (!names) {
+    ::close(copy);
+    return std::nullopt;
+  }
+  std::size_t alerts = 0;
+  for (std::size_t seen = 0; const dirent* entry = ::readdir(names.get()); ++seen) {
+    if (seen >= kMaxNames) return kMaxNames;
+    if (is_alert_name(entry->d_name)) ++alerts;
+  }
+  return alerts;
+}
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+// What failed, for people, and errno; 0: nothing did.
+struct Fault {
+  int error = 0;
+  const char* what = "";
+};
+
+Fault write_new(int directory, const std::string& name, std::string_view json) {
+  const Descriptor file(::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.ok()) return {errno, "create an alert"};
+  // The file is root's in a directory that only its reader can enter.
+  if (::fchmod(file.get(), 0644) != 0) return {errno, "set the mode of an alert"};
+  if (!write_all(file.get(), json)) return {errno, "write an alert"};
+  if (::fsync(file.get()) != 0) return {errno, "flush an alert"};
+  return {};
+}
+
+// An alert that waits is never replaced, though the counter may have come back from a backup.
+Fault rename_exclusively(int directory, const std::string& from, const std::string& to) {
+  constexpr const char* kWhat = "rename an alert into place";
+  if (::renameat2(directory, from.c_str(), directory, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+  if (errno != EINVAL && errno != ENOSYS) return {errno, kWhat};
+  struct stat there {};
+  if (::fstatat(directory, to.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) return {EEXIST, kWhat};
+  if (::renameat(directory, from.c_str(), directory, to.c_str()) == 0) return {};
+  return {errno, kWhat};
+}
+
+Result<std::string> new_id() {
+  std::array<std::uint8_t, 16> random{};
+  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
+    return refused("draw an id", errno);
+  }
+  return hex_encode(random);
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || fault != std::errc() || end != text.data() + text.size() || number >= kTooHigh)
+    return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::uint64_t microseconds_since_1970() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+std::string alert_number_text(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  return std::string(text.size() < kDigits ? kDigits - text.size() : 0, '0') + text;
+}
+
+std::optional<std::uint64_t> alert_number(std::string_view file_name) {
+  if (file_name.size() <= kDigits || file_name[kDigits] != '.') return std::nullopt;
+  return parse_number(file_name.substr(0, kDigits));
+}
+
+bool is_alert_name(std::string_view file_name) {
+  constexpr std::string_view kEnding = ".json";
+  return alert_number(file_name) && file_name.size() >= kDigits + kEnding.size() &&
+         file_name.substr(file_name.size() - kEnding.size()) == kEnding;
+}
+
+// The file holds the first number that nobody has taken. A crash after it was written skips up to a hundred.
+Result<std::uint64_t> AlertQueue::take_number() {
+  if (next_ < reserved_) return next_++;
+  if (next_ == 0) {
+    const Result<std::string> text = read_file(AT_FDCWD, counter_, 64);
+    std::string_view digits = text ? std::string_view(*text) : std::string_view();
+    if (!digits.empty() && digits.back() == '\n') digits.remove_suffix(1);
+    const std::optional<std::uint64_t> kept = parse_number(digits);
+    next_ = reserved_ = kept && *kept != 0 ? *kept : std::min(first_number_(), kTooHigh - 1);
+  }
+  const std::uint64_t until = next_ + kReserve;
+  if (until >= kTooHigh) return Error{Errc::unavailable, "the numbers of alerts are used up: remove " + counter_};
+  if (const Status kept = write_file_durably(counter_, std::to_string(until) + "\n", 0600); !kept) return kept.error();
+  reserved_ = until;
+  return next_++;
+}
+
+// Crash while writing: a .new file, which the reader removes when it is old. After the rename: a whole alert, or until
+// the directory is flushed perhaps none.
+Status AlertQueue::write(int directory, std::string_view json) {
+  Fault fault;
+  for (int i = 0; i < kTries; ++i) {
+    const Result<std::uint64_t> number = take_number();
+    if (!number) return number.error();
+    const std::string name = alert_number_text(*number), temporary = name + ".new";
+    fault = write_new(directory, temporary, json);
+    const bool written = fault.error == 0;
+    if (written) fault = rename_exclusively(directory, temporary, name + ".json");
+    if (fault.error == 0) {
+      if (::fsync(directory) == 0) return Unit{};
+      fault = {errno, "flush the queue"};
+      break;
+    }
+    if (written || fault.error != EEXIST) ::unlinkat(directory, temporary.c_str(), 0);
+    if (fault.error != EEXIST) break;  // else the name is somebody else's: the next number
+  }
+  // The directory is there, so ENOENT is no sign of a host without a queue.
+  return Error{Errc::unavailable, refused(fault.what, fault.error).message};
+}
+
+Status AlertQueue::put(const Alert& alert) {
+  const Result<Descriptor> directory = open_directory(directory_);
+  if (!directory) return directory.error();
+  const std::optional<std::size_t> waits = count_alerts(directory->get());
+  if (!waits) return refused("read " + directory_, errno);
+  if (*waits >= kMaxQueuedAlerts) {
+    return Error{Errc::too_large, directory_ + " is full: " + std::to_string(*waits) + " alerts wait there"};
+  }
+  const Result<std::string> id = new_id();
+  if (!id) return id.error();
+  return write(directory->get(), alert_json(alert, *id));
+}
+
+std::optional<std::size_t> AlertQueue::waiting() const {
+  const Result<Descriptor> directory = open_directory(directory_);
+  return directory ? count_alerts(directory->get()) : std::nullopt;
+}
+
+}  // namespace hallpass
