@@ -52,7 +52,8 @@ struct ControlSocket::Client {
   bool finished = false;
 };
 
-ControlSocket::ControlSocket(Handler handler, const Limits& limits) : handler_(std::move(handler)), limits_(limits) {}
+ControlSocket::ControlSocket(Handler handler, const Limits& limits, Who who)
+    : handler_(std::move(handler)), limits_(limits), who_(std::move(who)) {}
 
 ControlSocket::~ControlSocket() {
   for (const Client& c : clients_) close(c.fd);
@@ -112,7 +113,7 @@ void ControlSocket::accept_some(Moment now) {
       listen_at_ = now + kOutOfDescriptors;
       return;
     }
-    const std::optional<Peer> peer = peer_of(fd);
+    const std::optional<Peer> peer = who_(fd);
     if (!peer || !room_for(peer->uid)) {
       refuse(fd, "too many ask at once; try again");
     } else {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,8 +36,10 @@ class ControlSocket {
     std::chrono::milliseconds patience{2000};  // with who is silent, and with who does not read
   };
 
-  explicit ControlSocket(Handler handler) : ControlSocket(std::move(handler), Limits()) {}
-  ControlSocket(Handler handler, const Limits& limits);
+  using Who = std::function<std::optional<Peer>(int fd)>;  // is on the other end; tests have their own
+
+  explicit ControlSocket(Handler handler) : ControlSocket(std::move(handler), Limits(), peer_of) {}
+  ControlSocket(Handler handler, const Limits& limits, Who who);
   ~ControlSocket();
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
@@ -61,6 +64,7 @@ class ControlSocket {
 
   Handler handler_;
   Limits limits_;
+  Who who_;
   int listener_ = -1, epoll_ = -1, timer_ = -1;
   bool listening_ = false;
   Moment listen_at_{};  // while not listening
