@@ -104,6 +104,14 @@ std::string state_words(const Json& session) {
   return is_true(session, "observed") ? words + ", only watched" : words;
 }
 
+// Which let it in, and whose sudo was used.
+std::string grant_words(const Json& session) {
+  const std::string grant = member_text(session, "grant");
+  const JsonArray& used = list(session, "used");
+  if (used.empty()) return grant;
+  return grant + (joined(used) == grant ? " (its sudo used)" : " (sudo of " + joined(used) + ")");
+}
+
 }  // namespace
 
 std::string member_text(const Json& object, std::string_view name) {
@@ -146,10 +154,8 @@ std::string session_lines(const Json& answer, UnixTime now) {
   Columns columns;
   columns.add({"SESSION", "WHO", "ACCOUNT", "SINCE", "UNTIL", "GRANT", "STATE", "FROM"});
   for (const Json& s : sessions) {
-    const JsonArray& used = list(s, "used");
     columns.add({member_text(s, "session"), member_text(s, "subject"), member_text(s, "account"),
-                 clock_text(s, "since", now), until_words(s, now),
-                 member_text(s, "grant") + (used.empty() ? "" : " (sudo: " + joined(used) + ")"), state_words(s),
+                 clock_text(s, "since", now), until_words(s, now), grant_words(s), state_words(s),
                  has(s, "from") ? member_text(s, "from") : ""});
   }
   return columns.text();
