@@ -64,6 +64,7 @@ void EventRelay::receive() {
 }
 
 void EventRelay::take(std::string datagram) {
+  if (observer_) observer_(datagram);
   if (queue_.empty() && send_to_journald(datagram) != Taken::nobody) return;
   if (queue_.size() >= kMaxQueued || queued_bytes_ + datagram.size() > kMaxQueuedBytes) {
     ++dropped_;

@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "agent/journal.h"
 #include "core/values/result.h"
@@ -16,7 +18,9 @@ namespace hallpass {
 
 class EventRelay {
  public:
-  explicit EventRelay(Journal& journal) : journal_(journal) {}
+  // `observer` sees each datagram that root sent, before it goes on.
+  using Observer = std::function<void(std::string_view datagram)>;
+  explicit EventRelay(Journal& journal, Observer observer = {}) : journal_(journal), observer_(std::move(observer)) {}
   ~EventRelay();
   EventRelay(const EventRelay&) = delete;
   EventRelay& operator=(const EventRelay&) = delete;
@@ -32,6 +36,7 @@ class EventRelay {
   void take(std::string datagram);
 
   Journal& journal_;
+  Observer observer_;
   int fd_ = -1;
   std::deque<std::string> queue_;
   std::size_t queued_bytes_ = 0;
