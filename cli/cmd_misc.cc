@@ -1,4 +1,4 @@
-// `hallpass host`, `version` and the hidden `complete`.
+// `hallpass host`, `time`, `done`, `version` and the hidden `complete`.
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -16,8 +16,8 @@ constexpr const char* kHostTool = "/usr/libexec/hallpass/ctl";
 
 }  // namespace
 
-int run_host_tool(const std::vector<std::string>& arguments) {
-  std::string name = "hallpass host";
+int run_host_tool(const std::string& typed, const std::vector<std::string>& arguments) {
+  std::string name = typed;
   std::vector<char*> argv{name.data()};
   std::vector<std::string> copies = arguments;
   for (std::string& a : copies) argv.push_back(a.data());
@@ -26,10 +26,9 @@ int run_host_tool(const std::vector<std::string>& arguments) {
   const int error = errno;
   Output out(false, false);
   if (error == ENOENT) {
-    return out.fail(
-        Exit::refused,
-        fmt::format("this is no host with hallpass's agent ({} is missing); run `hallpass host` on a production host",
-                    kHostTool));
+    return out.fail(Exit::refused, fmt::format("this is no host with hallpass's agent ({} is missing); type `{}` on "
+                                               "the production host",
+                                               kHostTool, typed));
   }
   return out.fail(Exit::refused, fmt::format("cannot run {}: {}", kHostTool, std::generic_category().message(error)));
 }

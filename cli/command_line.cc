@@ -23,6 +23,9 @@ constexpr const char* kFooter =
 
 using Run = std::function<int(Context&)>;
 using Commands = std::vector<std::pair<CLI::App*, Run>>;
+// Those that need neither configuration nor directory: they run on production hosts.
+using HostTools = std::vector<std::pair<CLI::App*, std::function<int()>>>;
+using Words = std::vector<std::string>;
 
 // What was typed, for as long as the command runs.
 struct Typed {
@@ -172,13 +175,27 @@ void add_policy(CLI::App& app, PolicyInitArgs& init, PolicyFileArgs& file, Comma
   commands.emplace_back(show, [](Context& c) { return cmd_policy_show(c); });
 }
 
-void add_rest(CLI::App& app, std::vector<std::string>& words, Commands& commands) {
+// What is typed on a production host, and another program does.
+void add_host_tools(CLI::App& app, const GlobalOptions& global, HostTools& tools) {
+  CLI::App* time = app.add_subcommand("time", "On a production host: how long your session has, and what is allowed");
+  tools.emplace_back(time, [&global] {
+    return run_host_tool("hallpass time", global.json ? Words{"time", "--json"} : Words{"time"});
+  });
+  CLI::App* done = app.add_subcommand("done", "On a production host: give your access to it back");
+  tools.emplace_back(done, [&global] {
+    return run_host_tool("hallpass done", global.yes ? Words{"done", "--yes"} : Words{"done"});
+  });
+  time->fallthrough();
+  done->fallthrough();
   // For the list of commands in --help, and for options before `host`; else run_command_line hands the arguments on
-  // untouched.
+  // untouched. What follows `host` is not ours to read: no fallthrough.
   CLI::App* host =
-      app.add_subcommand("host", "On a production host: status and clock of its agent (hallpass host --help)");
+      app.add_subcommand("host", "On a production host: its sessions, its agent, its clock (hallpass host --help)");
   host->prefix_command();
-  commands.emplace_back(host, [host](Context&) { return run_host_tool(host->remaining()); });
+  tools.emplace_back(host, [host] { return run_host_tool("hallpass host", host->remaining()); });
+}
+
+void add_rest(CLI::App& app, std::vector<std::string>& words, Commands& commands) {
   CLI::App* version = app.add_subcommand("version", "Print the version");
   commands.emplace_back(version, [](Context& c) { return cmd_version(c); });
   CLI::App* complete = app.add_subcommand("complete", "")->group("");
@@ -231,10 +248,12 @@ int run_parsed(const Typed& typed, const Commands& commands) {
 
 int run_command_line(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (!arguments.empty() && arguments[0] == "host") return run_host_tool({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments[0] == "host")
+    return run_host_tool("hallpass host", {arguments.begin() + 1, arguments.end()});
 
   Typed typed;
   Commands commands;
+  HostTools tools;
   CLI::App app("Temporary production access that ends by itself.", "hallpass");
   app.footer(kFooter);
   app.set_help_all_flag("--help-all", "Help for every command");
@@ -246,10 +265,9 @@ int run_command_line(int argc, char** argv) {
   add_revoke(app, typed.revoke, commands);
   add_views(app, typed.list, typed.show, commands);
   add_policy(app, typed.init, typed.policy, commands);
+  add_host_tools(app, typed.global, tools);
   add_rest(app, typed.words, commands);
-  for (const auto& [sub, run] : commands) {
-    if (sub->get_name() != "host") sub->fallthrough();  // what follows `host` is not ours to read
-  }
+  for (const auto& [sub, run] : commands) sub->fallthrough();
   app.require_subcommand(1);
   try {
     app.parse(argc, argv);
@@ -257,6 +275,9 @@ int run_command_line(int argc, char** argv) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
+  }
+  for (const auto& [sub, run] : tools) {
+    if (sub->parsed()) return run();
   }
   return run_parsed(typed, commands);
 }

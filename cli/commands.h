@@ -82,8 +82,9 @@ int cmd_version(Context& context);
 // Words for the shell's completion: "runbooks", "ids", "people", "hosts", "params RUNBOOK". Never complains.
 int cmd_complete(Context& context, const std::vector<std::string>& words);
 
-// Replaces this program with /usr/libexec/hallpass/ctl; returns only when that cannot be done.
-int run_host_tool(const std::vector<std::string>& arguments);
+// Replaces this program with /usr/libexec/hallpass/ctl; returns only when that cannot be done. `typed`: what people
+// type, for messages: "hallpass host".
+int run_host_tool(const std::string& typed, const std::vector<std::string>& arguments);
 
 // What `request --wait` does, for a grant that is in the directory: returns when it is decided or `deadline` has
 // passed.

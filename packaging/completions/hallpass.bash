@@ -29,7 +29,7 @@ _hallpass() {
     -r | --reason | --ticket | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
     *)
       case $command in
-        "") words="request approve deny revoke list show explain policy host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
+        "") words="request approve deny revoke list show explain policy time done host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
         request)
           if [ -z "$sub" ] && [[ $cur != -* ]]; then words=$(hallpass "${dir[@]}" complete runbooks 2>/dev/null)
           else words="--target --reason --ticket --duration --param --not-before --respond-by --output --wait --timeout"; fi ;;
@@ -51,9 +51,15 @@ _hallpass() {
             check) words="--for --against --json" ;;
             sign) words="--yes --json" ;;
           esac ;;
+        time) words="--json" ;;
+        done) words="--yes" ;;
         host)
           case $sub in
-            "") words="status clock ledger" ;;
+            "") words="status sessions end clock ledger" ;;
+            status | sessions) words="--json" ;;
+            end)
+              if [[ $cur == -* ]]; then words="--reason"
+              else words=$(hallpass host sessions 2>/dev/null | awk 'NR > 1 { print $1 }'); fi ;;
             clock) words="accept" ;;
             ledger) words="reset" ;;
           esac ;;

@@ -1,5 +1,5 @@
 # fish completion for hallpass(1). Words from the policy come from the hidden command `hallpass complete`.
-set -l commands request approve deny revoke list show explain policy host version
+set -l commands request approve deny revoke list show explain policy time done host version
 complete -c hallpass -f
 complete -c hallpass -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c hallpass -l dir -x -a "(__fish_complete_directories)" -d "Directory of the policy"
@@ -30,6 +30,8 @@ complete -c hallpass -n "__fish_seen_subcommand_from list" -s a -l all -d "All"
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s m -l mine -d "Mine"
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s s -l state -x -a "active denied ended pending revoked void" -d "State"
 complete -c hallpass -n "__fish_seen_subcommand_from policy" -a "init check sign show"
-complete -c hallpass -n "__fish_seen_subcommand_from host; and not __fish_seen_subcommand_from clock ledger" -a "status clock ledger"
+complete -c hallpass -n "__fish_seen_subcommand_from host; and not __fish_seen_subcommand_from status sessions end clock ledger" -a "status sessions end clock ledger"
+complete -c hallpass -n "__fish_seen_subcommand_from end" -a "(hallpass host sessions 2>/dev/null | awk 'NR > 1 { print \$1 }')" -d "Session"
+complete -c hallpass -n "__fish_seen_subcommand_from end" -s r -l reason -x -d "Why"
 complete -c hallpass -n "__fish_seen_subcommand_from clock" -a "accept"
 complete -c hallpass -n "__fish_seen_subcommand_from ledger" -a "reset"

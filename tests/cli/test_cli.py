@@ -666,11 +666,32 @@ class TestSmall:
         r = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
         assert r.stdout == "service=nginx\n" and not os.path.exists(mark), r
 
-    def test_host_without_agent(self, fleet):
+    @pytest.mark.parametrize("words", ["host status", "host end 5", "time", "time --json", "done", "done --yes"])
+    def test_host_without_agent(self, fleet, words):
         if os.path.exists("/usr/libexec/hallpass/ctl"):
             pytest.skip("this machine has the agent's tool")
-        r = fleet.run(None, "host", "status")
-        assert r.code == 1 and "production host" in r.err, r
+        # Neither of which such a command needs.
+        fleet.write("broken.toml", "dir = ")
+        r = fleet.run(None, "--config", os.path.join(fleet.dir, "broken.toml"), *words.split())
+        typed = "host" if words.startswith("host") else words.split()[0]
+        assert r.code == 1 and f"type `hallpass {typed}` on the production host" in r.err, r
+
+    def test_host_tools_with_a_mistake(self, fleet):
+        fleet.refused(2, "unexpected: 5", None, "time", "5")
+        fleet.refused(2, "unexpected: 5", None, "done", "5")
+        assert "how long" in fleet.run(None, "time", "--help").out
+
+    @pytest.mark.parametrize("typed,words", [
+        (["time", ""], "--json"), (["done", ""], "--yes"), (["do"], "done"), (["host", ""], "status sessions end clock ledger"),
+        (["host", "end", ""], "5 logind-9"), (["host", "end", "l"], "logind-9"), (["host", "end", "5", "--r"], "--reason")])
+    def test_completion_of_host_commands(self, typed, words):
+        completion = os.path.join(os.path.dirname(__file__), "../../packaging/completions/hallpass.bash")
+        table = "SESSION WHO\\n5 alice\\nlogind-9 bob\\n"
+        script = (f"hallpass() {{ [ \"$*\" = 'host sessions' ] && printf '{table}'; }}\nsource '{completion}'\n"
+                  f"COMP_WORDS=(hallpass {' '.join(w or repr('') for w in typed)}) COMP_CWORD={len(typed)}\n"
+                  "_hallpass\necho \"${COMPREPLY[@]}\"\n")
+        r = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert r.stdout.strip() == words, r
 
     def test_json_of_a_list(self, fleet):
         fleet.request()
