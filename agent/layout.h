@@ -23,6 +23,7 @@ struct Layout {
   std::string status() const { return at(paths::kStatus); }
   std::string event_socket() const { return at(paths::kEventSocket); }
   std::string control_socket() const { return at(paths::kControlSocket); }
+  std::string alerts_told() const { return at(paths::kRunDir) + "/alerts-told"; }
   std::string machine_id() const { return at(paths::kMachineId); }
 };
 

@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "agent/docket.h"
+
 namespace hallpass {
 namespace {
 
@@ -26,6 +28,24 @@ bool Recently::is_new(const std::string& key, Seconds now, Seconds again) {
   }
   seen_[key] = now;
   return true;
+}
+
+std::optional<std::string> request_outside_hours(const Docket& docket, std::string_view subject,
+                                                 std::string_view account, UnixTime now) {
+  const Grant* newest = nullptr;
+  for (const Digest& request : docket.of_subject(subject)) {
+    const Grant* g = docket.find(request);
+    if (g == nullptr || g->step != Step::hours || g->account != account || g->requested_at + kRememberEnded < now)
+      continue;
+    if (newest == nullptr || newest->requested_at < g->requested_at) newest = g;
+  }
+  if (newest == nullptr) return std::nullopt;
+  return grant_id(newest->request);
+}
+
+bool grant_alerts(const Docket& docket, std::string_view id) {
+  return std::any_of(docket.admissions().begin(), docket.admissions().end(),
+                     [&](const Admission& a) { return a.id == id && a.alert; });
 }
 
 void LoginWatch::take(std::string_view datagram) {

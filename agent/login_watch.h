@@ -28,6 +28,12 @@ class Recently {
   std::map<std::string, Seconds> seen_;
 };
 
+class Docket;
+// LoginWatch's seams on the agent's docket. The newest request of the last day that fails for the hour alone:
+std::optional<std::string> request_outside_hours(const Docket& docket, std::string_view subject,
+                                                 std::string_view account, UnixTime now);
+bool grant_alerts(const Docket& docket, std::string_view id);
+
 class LoginWatch {
  public:
   struct Seams {

@@ -8,11 +8,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "agent/agent.h"
+#include "agent/alerts.h"
 #include "agent/event_loop.h"
 #include "core/edge/files.h"
 #include "core/edge/tzdb.h"
@@ -75,6 +77,12 @@ void make_directory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) == 0) chmod(path.c_str(), mode);  // whatever the umask
 }
 
+// While no configuration says the name.
+std::string kernel_host_name() {
+  char name[HOST_NAME_MAX + 1] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
 std::unique_ptr<Agent> make_agent(const Layout& layout, Configuration configuration, Journal& journal,
                                   SnapshotStore& store) {
   AgentSeams seams;
@@ -103,7 +111,10 @@ int run(const Options& options) {
   std::optional<Configuration> configuration = read_configuration(layout, faults);
   std::fputs(faults.c_str(), stderr);
   if (options.check_config) return configuration ? 0 : 1;
-  SystemJournal journal(options.root.empty());
+  SystemJournal entries(options.root.empty());
+  AlertQueue queue(layout.at(kAlertDirectory), layout.at(kAlertCounter));
+  AlertingJournal journal(entries, queue, configuration ? configuration->host.host.name : kernel_host_name(),
+                          read_clock, layout.alerts_told());
   if (!configuration) {
     faults = one_line(faults);
     journal.event(Event::config_refused, "hallpass-agent cannot start: " + faults, {{"WHY", faults}});
@@ -122,7 +133,10 @@ int run(const Options& options) {
   hooks.reload = [&]() -> std::unique_ptr<Agent> {
     std::string wrong;
     std::optional<Configuration> next = read_configuration(layout, wrong);
-    if (next) return make_agent(layout, std::move(*next), journal, store);
+    if (next) {
+      journal.set_host(next->host.host.name);
+      return make_agent(layout, std::move(*next), journal, store);
+    }
     wrong = one_line(wrong);
     journal.event(Event::config_refused, "the new configuration is refused, the old one stays: " + wrong,
                   {{"WHY", wrong}});
