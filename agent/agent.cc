@@ -114,15 +114,19 @@ Status Agent::load() {
   return Unit{};
 }
 
-// The snapshot carries the number of the last change to the ledger that it reflects: if that is the last of all,
-// nothing that must end is missing in it.
-void Agent::believe_snapshot_if_current() {
+SnapshotReader::Where Agent::snapshot_place() const {
   SnapshotReader::Where where;
   where.snapshot = layout_.snapshot();
   where.withdrawn = layout_.withdrawn();
   where.machine_id_file = layout_.machine_id();
   where.owner = geteuid();
-  const Result<SnapshotReader> standing = SnapshotReader::open(where);
+  return where;
+}
+
+// The snapshot carries the number of the last change to the ledger that it reflects: if that is the last of all,
+// nothing that must end is missing in it.
+void Agent::believe_snapshot_if_current() {
+  const Result<SnapshotReader> standing = SnapshotReader::open(snapshot_place());
   if (standing && standing->meta().generation == state_.generation && standing->meta().host == config_.host.name) {
     fill_content();
     publisher_.believe_standing(docket_.content());
@@ -134,6 +138,7 @@ void Agent::believe_snapshot_if_current() {
 void Agent::enter_damage(std::string why) {  // by value: it may be the ledger's own word, and the ledger goes
   damage_ = std::move(why);
   damage_told_ = clock_->reading().boottime;
+  ++changes_;
   ledger_.reset();
   journal_.event(Event::ledger_damaged,
                  "the ledger is damaged (" + damage_ +
@@ -279,6 +284,7 @@ void Agent::retry() {
   LedgerChange probe;  // the state alone: does writing work again?
   const bool recorded = ledger_sound() && commit(probe, false) && ledger_->shortage().empty() && unrecorded_.empty();
   if (!ledger_sound()) return;
+  if (unrecorded_.empty()) unrecorded_ends_.clear();
   if (recorded && std::exchange(read_again_, false)) intake_->forget_all();
   const bool published = publish_if_different();
   if (published && !publisher_.shortage().empty()) publisher_.set_space_aside();
@@ -304,11 +310,8 @@ Status Agent::accept_clock() {
 
 Status Agent::reset_ledger() {
   if (!damaged()) return Error{Errc::mismatch, "the ledger is sound: there is no reason to give it up"};
-  SnapshotReader::Where where;
-  where.snapshot = layout_.snapshot();
-  where.machine_id_file = layout_.machine_id();
+  SnapshotReader::Where where = snapshot_place();
   where.withdrawn.clear();  // for its policy's version it is good enough, withdrawn or not
-  where.owner = geteuid();
   const Result<SnapshotReader> standing = SnapshotReader::open(where);
   const std::int64_t seen =
       std::max({standing ? standing->meta().policy_version : 0, state_.policy_version, policies_.version()});

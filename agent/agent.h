@@ -22,6 +22,7 @@
 #include "agent/ledger.h"
 #include "agent/policies.h"
 #include "agent/publisher.h"
+#include "agent/sessions.h"
 #include "agent/storage_alarm.h"
 #include "agent/sudoers.h"
 #include "agent/timekeeper.h"
@@ -74,6 +75,19 @@ class Agent final : private InputSink {
   // Its programs are the caller's to run: docs in agent/sudoers.h.
   SudoDefaults& sudo_defaults() { return sudo_defaults_; }
 
+  // --- agent_sessions.cc: for the sessions of this host
+  // Admissions of `subject` (empty: of anyone) to `account`, begun or not; valid until the agent does anything.
+  std::vector<const Admission*> admitting(const std::string& account, const std::string& subject);
+  bool anyone_admitted(const std::string& account);  // now
+  bool personal(const std::string& account, const std::string& subject) const;
+  GrantOver how_over(const Digest& request) const;
+  std::string runbook_of(const Digest& request) const;
+  // What admits `subject` to `account` now is over on this host, for good. Errors: not_found, unavailable (disk).
+  Status give_back(const std::string& account, const std::string& subject);
+  const HostConfig& config() const { return config_; }
+  // Grows with whatever may change these answers, but for time alone.
+  std::uint64_t changes() const { return changes_; }
+
   bool damaged() const { return !damage_.empty(); }
   Json status() const;
   // What an operator should know, one sentence each; empty: all is well.
@@ -114,6 +128,9 @@ class Agent final : private InputSink {
   void keep_voided_keys();
   bool publish_if_different();
   void fill_content();
+  const std::vector<Admission>& admissions_of_snapshot(const std::string& account);
+  SnapshotReader::Where snapshot_place() const;
+  void end_unrecorded(std::vector<Verdict>& verdicts);
 
   // narrows: the snapshot that stands must not outlive this change.
   Status commit(LedgerChange& change, bool narrows);
@@ -139,7 +156,10 @@ class Agent final : private InputSink {
   std::vector<Statement> globals_;  // revocations of subjects and keys
   std::vector<Statement> batch_;    // verified, not yet recorded
   std::vector<std::string>
-      unrecorded_;  // narrowing that could not be recorded: tried again though its file may be gone
+      unrecorded_;                    // narrowing that could not be recorded: tried again though its file may be gone
+  std::set<Digest> unrecorded_ends_;  // what these end: no session lives by it
+  std::vector<Admission> standing_;   // of the snapshot, while the ledger is damaged
+  std::uint64_t changes_ = 1;
   std::map<std::string, int> early_endings_;  // by signer: of requests that are not known here
   bool policies_dirty_ = true;
   bool read_again_ = false;  // something read was not kept

@@ -173,6 +173,7 @@ void Agent::record_batch() {
   if (const Status done = commit(change, narrowing); !done) {
     voided_ = voided_before;
     globals_.resize(globals_before, batch_.front());
+    end_unrecorded(verdicts);
     batch_failed(done.error().message);
     return;
   }

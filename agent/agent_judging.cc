@@ -199,6 +199,7 @@ bool Agent::publish_if_different() {
   }
   if (const std::optional<Status> told = publisher_.publish_if_different(content, clock_->now())) {
     const Status& done = *told;
+    ++changes_;
     stands = static_cast<bool>(done);
     published_at_ = clock_->reading().boottime;
     if (!done) {

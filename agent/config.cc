@@ -7,6 +7,8 @@
 namespace hallpass {
 namespace {
 
+constexpr std::size_t kMaxWarnings = 10;
+
 void read_labels(const Toml& labels, HostConfig& config, TomlReader& reader) {
   const TomlTable* table = labels.as_table();
   if (table == nullptr) {
@@ -83,6 +85,46 @@ bool read_choice(const std::string& name, const std::string& usual, const std::s
   return false;
 }
 
+void read_warnings(HostConfig& config, TomlReader& reader) {
+  bool present = false;
+  const auto entries = reader.strings("warn", &present);
+  if (!present) return;
+  config.warn.clear();
+  if (entries.size() > kMaxWarnings)
+    reader.error(entries[kMaxWarnings].second, "more than " + std::to_string(kMaxWarnings) + " warnings",
+                 "leave some out");
+  for (const auto& [text, line] : entries) {
+    const Result<Seconds> before = parse_duration(text);
+    if (before) {
+      config.warn.push_back(*before);
+    } else {
+      reader.error(line, "\"" + printable(text) + "\" is no duration", "write warn = [\"5m\", \"1m\"]");
+    }
+  }
+}
+
+void read_accounts(const Toml& accounts, HostConfig& config, TomlReader& reader, std::vector<Diagnostic>& out) {
+  const TomlTable* table = accounts.as_table();
+  if (table == nullptr) return reader.error(accounts.line(), "accounts is no table", "write [accounts.deploy]");
+  for (const auto& [name, value] : *table) {
+    if (!is_name(name) || value.as_table() == nullptr) {
+      reader.error(value.line(), "accounts." + printable(name) + " is not the table of an account",
+                   "write [accounts.deploy]");
+      continue;
+    }
+    TomlReader account(value, "[accounts." + name + "]", out);
+    if (read_choice("user_manager", "allow", "deny", account)) config.without_user_manager.insert(name);
+    account.finish();
+  }
+}
+
+void read_alerts(const Toml& alerts, HostConfig& config, TomlReader& reader, std::vector<Diagnostic>& out) {
+  if (alerts.as_table() == nullptr) return reader.error(alerts.line(), "alerts is no table", "write [alerts]");
+  TomlReader inner(alerts, "[alerts]", out);
+  if (const auto limit = inner.integer("refused_logins", 0, 1000000)) config.refused_logins = *limit;
+  inner.finish();
+}
+
 }  // namespace
 
 std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<Diagnostic>& out) {
@@ -97,6 +139,9 @@ std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<D
   config.strict_clock = read_choice("clock", "normal", "strict", reader);
   config.standing_sudo_denied = read_choice("standing_sudo", "allow", "deny", reader);
   if (const auto limit = reader.integer("max_grants", 1, 1000000)) config.max_grants = *limit;
+  read_warnings(config, reader);
+  if (const Toml* accounts = reader.optional("accounts")) read_accounts(*accounts, config, reader, out);
+  if (const Toml* alerts = reader.optional("alerts")) read_alerts(*alerts, config, reader, out);
   reader.finish();
   const std::vector<Diagnostic> ours(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
   if (has_errors(ours)) return std::nullopt;

@@ -5,9 +5,14 @@
 //   directories = ["/var/lib/hallpass/inbox"]
 //   clock       = "normal"                     # or "strict": admit nobody until the clock is synchronised after a boot
 //   standing_sudo = "allow"                    # or "deny": in sessions under a grant sudo knows nothing but grants
+//   warn        = ["5m", "1m"]                 # before a session ends, on its terminals
+//   [accounts.deploy]
+//   user_manager = "deny"                      # systemd starts no user manager for it: nothing of that kind outlives a
+//   session [alerts] refused_logins = 10                        # to one account within ten minutes; 0: never
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +30,9 @@ struct HostConfig {
   bool strict_clock = false;
   bool standing_sudo_denied = false;
   std::int64_t max_grants = 100000;  // requests remembered; more are refused, with an alert
+  std::vector<Seconds> warn = {Seconds{300}, Seconds{60}};
+  std::set<std::string> without_user_manager;  // accounts
+  std::int64_t refused_logins = 10;            // within ten minutes; 0: no alert
 };
 
 // Every mistake becomes a diagnostic with its line; nullopt when any is an error. Pure; fuzzed.

@@ -14,6 +14,7 @@
 
 #include "agent/control.h"
 #include "agent/relay.h"
+#include "agent/session_keeper.h"
 #include "core/edge/files.h"
 
 namespace hallpass {
@@ -32,8 +33,11 @@ class Loop {
         journal_(journal),
         hooks_(hooks),
         relay_(journal),
-        control_([this](const Peer&, std::string_view command) { return handle(command); }) {}
-  ~Loop() { sd_event_unref(event_); }
+        control_([this](const Peer& peer, std::string_view command) { return handle(peer, command); }) {}
+  ~Loop() {
+    keeper_.reset();
+    sd_event_unref(event_);
+  }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -55,7 +59,7 @@ class Loop {
   Status start_program(const Program& program);
   void forget_program();
   void reload();
-  Result<std::string> handle(std::string_view command);
+  Result<std::string> handle(const Peer& peer, std::string_view command);
 
   static Loop& self(void* p) { return *static_cast<Loop*>(p); }
   static int on_files(sd_event_source*, int, std::uint32_t, void* p);
@@ -75,6 +79,8 @@ class Loop {
   EventRelay relay_;
   ControlSocket control_;
   sd_event* event_ = nullptr;
+  std::unique_ptr<SessionKeeper> keeper_;  // none below another root: a machine's sessions are the machine's
+  std::uint64_t seen_changes_ = 0;
   sd_event_source* files_ = nullptr;
   sd_event_source* sudoers_ = nullptr;
   // One program at a time. Whoever asked for it may have been told already: it was late, or the agent is another.
@@ -209,6 +215,7 @@ int Loop::on_work(sd_event_source* source, void* p) {
 
 int Loop::on_minute(sd_event_source* source, std::uint64_t due, void* p) {
   self(p).agent_->minute();
+  if (self(p).keeper_) self(p).keeper_->minute();
   sd_event_source_set_time(source, due + kMinute_us);
   sd_event_source_set_enabled(self(p).work_, SD_EVENT_ON);
   return 0;
@@ -216,6 +223,7 @@ int Loop::on_minute(sd_event_source* source, std::uint64_t due, void* p) {
 
 int Loop::on_change(sd_event_source*, std::uint64_t, void* p) {
   self(p).agent_->time_passed();
+  if (self(p).keeper_) self(p).keeper_->look();
   self(p).after_work();
   return 0;
 }
@@ -236,6 +244,8 @@ int Loop::on_clock_step(sd_event_source*, int fd, std::uint32_t, void* p) {
 }
 
 void Loop::after_work() {
+  // Sessions are looked at after what admits them was published.
+  if (keeper_ && std::exchange(seen_changes_, agent_->changes()) != agent_->changes()) keeper_->look();
   arm_next_change();
   arm_retry();
   int working = SD_EVENT_OFF;
@@ -303,7 +313,7 @@ int Loop::on_program_late(sd_event_source*, std::uint64_t, void* p) {
 
 // While the floor runs ahead of the wall clock, the wall clock would wake us too late.
 void Loop::arm_next_change() {
-  const UnixTime due = agent_->next_due();
+  const UnixTime due = std::min(agent_->next_due(), keeper_ ? keeper_->next_due() : kNever);
   const Timekeeper& clock = agent_->clock();
   sd_event_source_set_enabled(by_wall_, SD_EVENT_OFF);
   sd_event_source_set_enabled(by_boot_, SD_EVENT_OFF);
@@ -344,6 +354,7 @@ void Loop::reload() {
       sd_event_exit(event_, 1);  // systemd starts us again
     }
     agent_ = std::move(next);
+    if (keeper_) keeper_->configure();
   }
   watch_files();
   sd_event_source_set_enabled(work_, SD_EVENT_ON);
@@ -351,7 +362,10 @@ void Loop::reload() {
   sd_notify(0, "READY=1");
 }
 
-Result<std::string> Loop::handle(std::string_view command) {
+Result<std::string> Loop::handle(const Peer& peer, std::string_view command) {
+  if (keeper_) {
+    if (auto answer = session_command(*keeper_, caller_of(peer), command)) return *answer;
+  }
   if (command == "clock-accept") {
     if (const Status done = agent_->accept_clock(); !done) return done.error();
     after_work();
@@ -368,6 +382,10 @@ Result<std::string> Loop::handle(std::string_view command) {
 
 int Loop::run() {
   sd_event_source_set_enabled(work_, SD_EVENT_ON);
+  if (layout_.root.empty()) {
+    keeper_ = std::make_unique<SessionKeeper>(event_, layout_, journal_, [this]() -> Agent& { return *agent_; });
+    keeper_->start();
+  }
   after_work();
   write_status(*agent_, layout_);
   sd_notify(0, "READY=1");

@@ -45,6 +45,10 @@ class SessionHost {
   // Audit ids that some process has, kNoAudit not among them.
   virtual std::vector<std::uint32_t> living_audits() = 0;
   virtual bool group_empty(std::string_view group) = 0;  // or gone
+  // What a process has open, as the kernel spells it: "/var/spool/cron/atspool/a0000201c88f83 (deleted)". Read from the
+  // links alone: a look at the files themselves could wait for a file server. Needs CAP_SYS_PTRACE. A process in a mount
+  // namespace of its own can make such names mean what it likes.
+  virtual std::vector<std::string> open_files(const Process& /*process*/) { return {}; }
 
   // --- ending. SIGKILL, to exactly this process (by pid and start, through a pidfd).
   virtual void kill_process(const Process& process) = 0;
@@ -58,9 +62,14 @@ class SessionHost {
   virtual void terminate_user(uid_t uid) = 0;                        // its sessions and its user manager
   virtual std::vector<std::string> sessions_of_user(uid_t uid) = 0;  // ids, as logind lists them
   virtual void disable_linger(uid_t uid) = 0;
+  // The PAM service that made it: "sshd", "login", "su-l". Empty: unknown, which callers take for a login by itself.
+  virtual std::string session_service(const std::string& /*id*/) { return {}; }
 
   // --- PID 1: it ends the session's scope by itself `left` from now, whatever becomes of the agent.
   virtual void limit_session(const std::string& id, Milliseconds left) = 0;
+
+  // What limit_session left behind, of a session that is over.
+  virtual void forget_limit(const std::string& id) = 0;
 
   // Writes to a terminal by its device number, without waiting. Only pseudo-terminals.
   virtual void write_terminal(int terminal, std::string_view text) = 0;

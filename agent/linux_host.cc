@@ -1,0 +1,363 @@
+#include "agent/linux_host.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sstream>
+
+#include "core/edge/files.h"
+#include "host/small_file.h"
+
+namespace hallpass {
+namespace {
+
+constexpr char kLogind[] = "org.freedesktop.login1", kLogindPath[] = "/org/freedesktop/login1";
+constexpr char kLogindManager[] = "org.freedesktop.login1.Manager";
+constexpr char kSystemd[] = "org.freedesktop.systemd1", kSystemdPath[] = "/org/freedesktop/systemd1";
+constexpr char kUnits[] = "/run/systemd/system";
+constexpr std::uint64_t kReloadAfter_us = 200'000;  // several sessions in one reload
+constexpr std::uint64_t kReloadLimit_us = 90'000'000;
+constexpr std::uint64_t kClose_us = 1'500'000;  // as good as the same limit
+
+std::uint64_t microseconds(clockid_t clock) {
+  timespec ts{};
+  clock_gettime(clock, &ts);
+  return static_cast<std::uint64_t>(ts.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(ts.tv_nsec) / 1000;
+}
+
+// As sd-bus writes unit names into object paths: letters and digits stay, all else is _xx.
+std::string scope_path(const std::string& id) {
+  std::string path = "/org/freedesktop/systemd1/unit/";
+  for (const char c : "session-" + id + ".scope") {
+    constexpr char kHex[] = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(c);
+    if (isalnum(byte) != 0) {
+      path += c;
+    } else {
+      path += {'_', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return path;
+}
+
+std::string drop_in_directory(const std::string& id) {
+  return std::string(kUnits) + "/session-" + id + ".scope.d";
+}
+
+// logind's names, which become file names here.
+bool is_session_id(const std::string& id) {
+  return !id.empty() && std::all_of(id.begin(), id.end(), [](unsigned char c) { return isalnum(c) != 0; });
+}
+
+}  // namespace
+
+struct LinuxHost::Asked {
+  LinuxHost* host;
+  std::string id, property;
+  sd_bus_slot* slot = nullptr;
+  ~Asked() { sd_bus_slot_unref(slot); }
+};
+
+LinuxHost::LinuxHost(sd_event* event, LimitFailed limit_failed)
+    : event_(sd_event_ref(event)), limit_failed_(std::move(limit_failed)) {}
+
+LinuxHost::~LinuxHost() {
+  asked_.clear();
+  sd_event_source_disable_unref(reload_time_);
+  if (bus_ != nullptr) sd_bus_detach_event(bus_);
+  sd_bus_close_unref(bus_);
+  sd_event_unref(event_);
+}
+
+Milliseconds LinuxHost::uptime() const {
+  return Milliseconds(microseconds(CLOCK_BOOTTIME) / 1000);
+}
+
+long LinuxHost::ticks_per_second() const {
+  return sysconf(_SC_CLK_TCK);
+}
+
+// --- what runs
+
+std::vector<Process> LinuxHost::processes_of_audit(std::uint32_t audit) {
+  std::vector<Process> found;
+  if (audit == kNoAudit) return found;
+  table_.each([&](pid_t pid) {
+    if (pid == getpid() || table_.number(pid, "sessionid") != audit) return;
+    if (auto p = table_.read(pid)) found.push_back(std::move(*p));
+  });
+  return found;
+}
+
+std::vector<Process> LinuxHost::processes_of_login(uid_t login_uid) {
+  std::vector<Process> found;
+  table_.each([&](pid_t pid) {
+    if (table_.number(pid, "loginuid") != login_uid) return;
+    if (auto p = table_.read(pid)) found.push_back(std::move(*p));
+  });
+  return found;
+}
+
+std::vector<Process> LinuxHost::processes_of_user(uid_t uid) {
+  std::vector<Process> found;
+  table_.each([&](pid_t pid) {
+    auto p = table_.read(pid);
+    if (p && p->uid == uid) found.push_back(std::move(*p));
+  });
+  return found;
+}
+
+std::vector<Process> LinuxHost::processes_in(std::string_view group) {
+  std::vector<Process> found;
+  for (const pid_t pid : table_.in_group(group)) {
+    if (auto p = table_.read(pid)) found.push_back(std::move(*p));
+  }
+  return found;
+}
+
+std::vector<std::uint32_t> LinuxHost::living_audits() {
+  std::set<std::uint32_t> audits;
+  table_.each([&](pid_t pid) { audits.insert(table_.number(pid, "sessionid")); });
+  audits.erase(kNoAudit);
+  return {audits.begin(), audits.end()};
+}
+
+// --- logind
+
+// Connecting does not wait: what is sent goes out when the bus has answered. A bus that was lost is looked for again.
+sd_bus* LinuxHost::bus() {
+  if (bus_ != nullptr && sd_bus_is_open(bus_) > 0) return bus_;
+  asked_.clear();
+  if (bus_ != nullptr) sd_bus_detach_event(bus_);
+  bus_ = sd_bus_close_unref(bus_);
+  reloading_ = false;
+  if (sd_bus_open_system(&bus_) < 0) return bus_ = nullptr;
+  if (sd_bus_attach_event(bus_, event_, SD_EVENT_PRIORITY_NORMAL) < 0) bus_ = sd_bus_close_unref(bus_);
+  return bus_;
+}
+
+// No answer is asked for: what the machine shows afterwards is what counts.
+void LinuxHost::call_logind(const char* method, const char* types, const std::string& id) {
+  sd_bus* b = bus();
+  sd_bus_message* message = nullptr;
+  if (b == nullptr || sd_bus_message_new_method_call(b, &message, kLogind, kLogindPath, kLogindManager, method) < 0)
+    return;
+  const std::string_view form = types;
+  int added = sd_bus_message_append(message, "s", id.c_str());
+  if (form == "ssi" && added >= 0) added = sd_bus_message_append(message, "si", "all", SIGKILL);
+  sd_bus_message_set_expect_reply(message, 0);
+  if (added >= 0) sd_bus_send(b, message, nullptr);
+  sd_bus_message_unref(message);
+}
+
+void LinuxHost::terminate_session(const std::string& id) {
+  call_logind("TerminateSession", "s", id);
+}
+
+void LinuxHost::kill_session(const std::string& id) {
+  call_logind("KillSession", "ssi", id);
+}
+
+bool LinuxHost::session_listed(const std::string& id) {
+  return is_session_id(id) && access(("/run/systemd/sessions/" + id).c_str(), F_OK) == 0;
+}
+
+void LinuxHost::terminate_user(uid_t uid) {
+  if (sd_bus* b = bus())
+    sd_bus_call_method_async(b, nullptr, kLogind, kLogindPath, kLogindManager, "TerminateUser", nullptr, nullptr, "u",
+                             static_cast<std::uint32_t>(uid));
+}
+
+void LinuxHost::disable_linger(uid_t uid) {
+  if (sd_bus* b = bus())
+    sd_bus_call_method_async(b, nullptr, kLogind, kLogindPath, kLogindManager, "SetUserLinger", nullptr, nullptr, "ubb",
+                             static_cast<std::uint32_t>(uid), 0, 0);
+}
+
+namespace {
+
+// What one of logind's own files says: lines KEY=VALUE. It calls them private, but asking over the bus would wait.
+std::string said_by_logind(const std::string& file, const std::string& key) {
+  const auto content = read_small_file("/run/systemd/" + file, Keeper::us);
+  const std::string text = content ? "\n" + *content : "", start = "\n" + key + "=";
+  const auto at = text.find(start);
+  if (at == std::string::npos) return {};
+  const auto from = at + start.size();
+  return text.substr(from, text.find('\n', from) - from);
+}
+
+}  // namespace
+
+std::vector<std::string> LinuxHost::sessions_of_user(uid_t uid) {
+  std::istringstream words(said_by_logind("users/" + std::to_string(uid), "SESSIONS"));
+  std::vector<std::string> ids;
+  for (std::string id; words >> id;) ids.push_back(id);
+  return ids;
+}
+
+std::string LinuxHost::session_service(const std::string& id) {
+  return is_session_id(id) ? said_by_logind("sessions/" + id, "SERVICE") : "";
+}
+
+// --- PID 1's limit
+
+void LinuxHost::limit_session(const std::string& id, Milliseconds left) {
+  if (!is_session_id(id)) return;
+  Limit& limit = limits_[id];
+  limit = {microseconds(CLOCK_MONOTONIC) + static_cast<std::uint64_t>(left.count()) * 1000, 0, false};
+  ask_property(id, "org.freedesktop.systemd1.Unit", "ActiveEnterTimestampMonotonic");
+}
+
+void LinuxHost::ask_property(const std::string& id, const char* interface, const char* property) {
+  sd_bus* b = bus();
+  auto asked = std::make_unique<Asked>(Asked{this, id, property});
+  const int sent = b == nullptr ? -ENOTCONN
+                                : sd_bus_call_method_async(b, &asked->slot, kSystemd, scope_path(id).c_str(),
+                                                           "org.freedesktop.DBus.Properties", "Get", on_property,
+                                                           asked.get(), "ss", interface, property);
+  if (sent >= 0) {
+    asked_.insert(std::move(asked));
+  } else {
+    limit_failed_(id, std::string("systemd cannot be asked: ") + std::strerror(-sent));
+  }
+}
+
+int LinuxHost::on_property(sd_bus_message* reply, void* p, sd_bus_error*) {
+  LinuxHost& host = *static_cast<Asked*>(p)->host;
+  const auto found = std::find_if(host.asked_.begin(), host.asked_.end(), [&](const auto& a) { return a.get() == p; });
+  if (found == host.asked_.end()) return 0;
+  const std::unique_ptr<Asked> asked = std::move(host.asked_.extract(found).value());
+  std::uint64_t value = 0;
+  const sd_bus_error* error = sd_bus_message_get_error(reply);
+  if (error == nullptr && sd_bus_message_read(reply, "v", "t", &value) >= 0) {
+    host.took(asked->id, asked->property, value);
+  } else if (host.session_listed(asked->id)) {  // else it is over, and so is its limit
+    host.limit_failed_(asked->id, error != nullptr && error->message != nullptr ? error->message : "an unknown answer");
+  }
+  return 0;
+}
+
+void LinuxHost::took(const std::string& id, const std::string& property, std::uint64_t value) {
+  const auto found = limits_.find(id);
+  if (found == limits_.end()) return;
+  if (property == "RuntimeMaxUSec") return compare(id, value);
+  found->second.active_us = value;
+  ask_property(id, "org.freedesktop.systemd1.Scope", "RuntimeMaxUSec");
+}
+
+void LinuxHost::compare(const std::string& id, std::uint64_t runtime_us) {
+  Limit& limit = limits_[id];
+  const std::uint64_t wanted_us = limit.end_us > limit.active_us ? limit.end_us - limit.active_us : 1;
+  const bool same = runtime_us < wanted_us + kClose_us && wanted_us < runtime_us + kClose_us;
+  if (same) return;
+  if (std::exchange(limit.written, true)) {
+    limit_failed_(id, "systemd does not take the new limit");
+    return;
+  }
+  const Status written = write_drop_in(id, (wanted_us + 999'999) / 1'000'000);
+  if (!written) return limit_failed_(id, written.error().message);
+  reload_soon();
+}
+
+// What stands in /run/systemd/transient is systemd's own; a drop-in goes before it.
+Status LinuxHost::write_drop_in(const std::string& id, std::uint64_t runtime_s) {
+  const std::string directory = drop_in_directory(id);
+  if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+    return Error{Errc::unavailable, "making " + directory + ": " + std::strerror(errno)};
+  return write_file_durably(directory + "/90-hallpass.conf",
+                            "[Scope]\nRuntimeMaxSec=" + std::to_string(runtime_s) + "s\n", 0644);
+}
+
+void LinuxHost::forget_limit(const std::string& id) {
+  if (limits_.erase(id) == 0) return;
+  const std::string directory = drop_in_directory(id);
+  unlink((directory + "/90-hallpass.conf").c_str());
+  rmdir(directory.c_str());
+}
+
+void LinuxHost::reload_soon() {
+  if (reloading_) {
+    reload_again_ = true;
+    return;
+  }
+  if (reload_time_ != nullptr) return;
+  sd_event_add_time_relative(event_, &reload_time_, CLOCK_MONOTONIC, kReloadAfter_us, 1, on_reload_time, this);
+}
+
+int LinuxHost::on_reload_time(sd_event_source*, std::uint64_t, void* p) {
+  LinuxHost& host = *static_cast<LinuxHost*>(p);
+  host.reload_time_ = sd_event_source_disable_unref(host.reload_time_);
+  host.reload();
+  return 0;
+}
+
+void LinuxHost::reload() {
+  sd_bus* b = bus();
+  sd_bus_message* message = nullptr;
+  auto asked = std::make_unique<Asked>(Asked{this, "", "Reload"});
+  const bool sent = b != nullptr &&
+                    sd_bus_message_new_method_call(b, &message, kSystemd, kSystemdPath,
+                                                   "org.freedesktop.systemd1.Manager", "Reload") >= 0 &&
+                    sd_bus_call_async(b, &asked->slot, message, on_reloaded, asked.get(), kReloadLimit_us) >= 0;
+  sd_bus_message_unref(message);
+  if (sent) {
+    reloading_ = true;
+    asked_.insert(std::move(asked));
+    return;
+  }
+  for (auto& [id, limit] : limits_) {
+    if (std::exchange(limit.written, false)) limit_failed_(id, "systemd cannot be asked to read its files again");
+  }
+}
+
+// Now it must hold what the drop-ins say.
+int LinuxHost::on_reloaded(sd_bus_message*, void* p, sd_bus_error*) {
+  LinuxHost& host = *static_cast<Asked*>(p)->host;
+  const auto found = std::find_if(host.asked_.begin(), host.asked_.end(), [&](const auto& a) { return a.get() == p; });
+  if (found == host.asked_.end()) return 0;
+  const std::unique_ptr<Asked> asked = std::move(host.asked_.extract(found).value());
+  host.reloading_ = false;
+  if (std::exchange(host.reload_again_, false)) {
+    host.reload_soon();
+    return 0;
+  }
+  for (const auto& [id, limit] : host.limits_) {
+    if (limit.written) host.ask_property(id, "org.freedesktop.systemd1.Scope", "RuntimeMaxUSec");
+  }
+  return 0;
+}
+
+void LinuxHost::forbid_user_manager(uid_t uid, bool forbidden) {
+  const std::string link = std::string(kUnits) + "/user@" + std::to_string(uid) + ".service";
+  char target[16] = {};
+  const ssize_t length = readlink(link.c_str(), target, sizeof target - 1);
+  const bool stands = length > 0 && std::string_view(target, static_cast<std::size_t>(length)) == "/dev/null";
+  if (stands == forbidden) return;
+  const bool done = forbidden ? symlink("/dev/null", link.c_str()) == 0 : unlink(link.c_str()) == 0;
+  if (done) reload_soon();
+}
+
+// --- terminals
+
+// Pseudo-terminals have major number 136. What cannot be written at once is lost: a stopped terminal holds up nobody.
+void LinuxHost::write_terminal(int terminal, std::string_view text) {
+  constexpr unsigned kPseudoTerminals = 136;
+  const auto number = static_cast<unsigned>(terminal);
+  const unsigned major_number = number >> 8 & 0xfff, minor_number = (number & 0xff) | (number >> 12 & 0xfff00);
+  if (major_number != kPseudoTerminals) return;
+  const std::string path = "/dev/pts/" + std::to_string(minor_number);
+  const int fd = open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+  struct stat st {};
+  if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) == kPseudoTerminals) {
+    [[maybe_unused]] const ssize_t written = write(fd, text.data(), text.size());
+  }
+  if (fd >= 0) close(fd);
+}
+
+}  // namespace hallpass

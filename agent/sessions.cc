@@ -1,0 +1,375 @@
+#include "agent/sessions.h"
+
+#include <algorithm>
+
+#include "host/spoken_time.h"
+
+namespace hallpass {
+namespace {
+
+constexpr Seconds kGrace{2};                // PID 1 acts this much later than the agent
+constexpr Milliseconds kFailedAfter{5000};  // an end that is not proven by then is an alert
+constexpr Milliseconds kTellAgainAfter{60000};
+
+std::string id_of(const Digest& grant) {
+  return grant == Digest{} ? "" : grant_id(grant);
+}
+
+std::optional<Seconds> next_below(const std::vector<Seconds>& warn, Seconds left) {
+  for (const Seconds w : warn) {
+    if (w < left) return w;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Sessions::Sessions(Seams seams, std::vector<Seconds> warn) : seams_(std::move(seams)) {
+  set_warnings(std::move(warn));
+}
+
+void Sessions::set_warnings(std::vector<Seconds> warn) {
+  std::sort(warn.begin(), warn.end(), std::greater<>());
+  warn_ = std::move(warn);
+}
+
+EventFields Sessions::fields(const Entry& e) const {
+  return {{"SESSION", session_name(e.session)},
+          {"SUBJECT", e.session.subject},
+          {"ACCOUNT", e.session.account},
+          {"GRANT", e.session.grant_id}};
+}
+
+void Sessions::start() {
+  read_registry();
+  std::size_t live = 0;
+  for (const auto& [name, e] : entries_) live += e.session.observed ? 0 : 1;
+  if (live > 0) {
+    seams_.journal->event(Event::sessions_at_restart,
+                          "hallpass-agent starts while " + std::to_string(live) + " sessions are registered",
+                          {{"COUNT", std::to_string(live)}});
+  }
+  started_ = true;
+  look();
+}
+
+// --- the registry
+
+void Sessions::read_registry() {
+  const auto names = session_names(seams_.registry);
+  if (!names) return;  // made by the first login
+  for (const std::string& name : *names) {
+    if (entries_.count(name) != 0) continue;
+    Result<Session> session = read_session(seams_.registry, name);
+    if (session) {
+      unreadable_.erase(name);
+      enter(name, std::move(*session));
+    } else if (session.error().code != Errc::not_found && unreadable_.insert(name).second) {
+      seams_.journal->event(Event::session_record_damaged, session.error().message,
+                            {{"FILE", seams_.registry + "/" + name}, {"WHY", session.error().message}});
+    }
+  }
+  for (auto& [name, e] : entries_) e.record_gone = !std::binary_search(names->begin(), names->end(), name);
+  std::erase_if(unreadable_, [&](const auto& n) { return !std::binary_search(names->begin(), names->end(), n); });
+}
+
+void Sessions::enter(const std::string& name, Session session) {
+  Entry& e = entries_[name];
+  e.session = std::move(session);
+  e.personal = seams_.personal(e.session.account, e.session.subject);
+  if (!e.session.observed) seams_.visits->session_began(e.session, e.personal);
+  const auto powers = seams_.powers(e.session.account, e.session.subject);
+  note_use(e, powers);
+  std::vector<UsedGrant> used;
+  for (const auto& [grant, commands] : e.used) used.push_back({grant, commands.empty() ? nullptr : &commands});
+  move_deadline(e, deadline_of(seams_.now(), powers, used), true);
+}
+
+// What a used grant allows is kept, for when it is over nobody else knows.
+void Sessions::note_use(Entry& e, const std::vector<Power>& powers) {
+  if (e.session.audit == kNoAudit) return;
+  for (const Digest& grant : grants_used(seams_.registry, e.session.audit)) {
+    auto& commands = e.used[grant];
+    const auto power = std::find_if(powers.begin(), powers.end(), [&](const Power& p) { return p.grant == grant; });
+    if (commands.empty() && power != powers.end() && power->commands != nullptr) commands = *power->commands;
+  }
+}
+
+// --- judging
+
+void Sessions::judge(Entry& e) {
+  const auto powers = seams_.powers(e.session.account, e.session.subject);
+  note_use(e, powers);
+  std::vector<UsedGrant> used;
+  for (const auto& [grant, commands] : e.used) used.push_back({grant, commands.empty() ? nullptr : &commands});
+  const Deadline before = e.deadline, next = deadline_of(seams_.now(), powers, used);
+  if (next.at > seams_.now()) {
+    move_deadline(e, next, false);
+    e.told_would_end = false;
+    return;
+  }
+  // What held it last is what ended it.
+  const Digest last = next.grant == Digest{} ? (before.grant == Digest{} ? e.session.grant : before.grant) : next.grant;
+  const GrantOver over = seams_.how_over(last);
+  const std::string why =
+      (next.by_use ? "grant " + id_of(last) + ", whose sudo was used in it, is over: " : "") + over.why;
+  if (!e.session.observed) return begin(e, why, over.at);
+  if (std::exchange(e.told_would_end, true)) return;
+  EventFields f = fields(e);
+  f.emplace_back("WHY", why);
+  seams_.journal->event(
+      Event::session_would_end,
+      "session " + session_name(e.session) + " of " + e.session.subject + " would have been ended: " + why, f);
+}
+
+void Sessions::move_deadline(Entry& e, const Deadline& next, bool first) {
+  const UnixTime now = seams_.now();
+  const bool moved = next.at != e.deadline.at, longer = next.at > e.deadline.at;
+  e.deadline = next;
+  if (e.session.observed || next.at <= now || !(first || moved)) return;
+  e.next_warning = next_below(warn_, next.at - now);
+  seams_.host->limit_session(e.session.logind, next.at + kGrace - now);
+  if (first || !longer) return;
+  EventFields f = fields(e);
+  f.emplace_back("EXPIRES", format_time(next.at));
+  seams_.journal->event(Event::session_extended,
+                        "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account +
+                            " may go on until " + format_time(next.at),
+                        f);
+}
+
+// --- on the terminals
+
+void Sessions::write_terminals(const Entry& e, const std::string& text) {
+  std::set<int> terminals;
+  const auto processes = e.session.audit == kNoAudit ? seams_.host->processes_in(e.session.control_group)
+                                                     : seams_.host->processes_of_audit(e.session.audit);
+  for (const Process& p : processes) {
+    if (p.terminal != 0) terminals.insert(p.terminal);
+  }
+  for (const int terminal : terminals) seams_.host->write_terminal(terminal, "\r\n" + text + "\r\n");
+}
+
+void Sessions::warn(Entry& e) {
+  const UnixTime now = seams_.now();
+  const Seconds left = e.deadline.at - now;
+  if (e.session.observed || !e.next_warning || left > *e.next_warning || left <= Seconds{0}) return;
+  e.next_warning = next_below(warn_, left);
+  const std::string runbook = seams_.runbook(e.deadline.grant);
+  write_terminals(
+      e, "hallpass: your access to " + seams_.host_name + " as " + e.session.account + " ends in " + length_of(left) +
+             ", at " + clock_of(e.deadline.at, now) + " (grant " + id_of(e.deadline.grant) +
+             ").\r\nWhat was started in this session ends then. To stay longer, on your own machine:\r\n"
+             "  hallpass request " +
+             (runbook.empty() ? "RUNBOOK" : runbook) + " --target host=" + seams_.host_name + " --reason \"...\"");
+}
+
+// --- ending
+
+void Sessions::begin(Entry& e, const std::string& why, std::optional<UnixTime> due) {
+  const UnixTime now = seams_.now();
+  e.why = why;
+  e.due = due && *due <= now ? *due : now;
+  e.late_at_begin = now - e.due;
+  write_terminals(e, "hallpass: your access to " + seams_.host_name + " as " + e.session.account + " is over (" + why +
+                         ").\r\nThis session and what was started in it end now.");
+  e.ending = std::make_unique<SessionEnding>(e.session, *seams_.host);
+}
+
+Milliseconds Sessions::delay(const Entry& e) const {
+  return e.late_at_begin + (seams_.host->uptime() - e.ending->began());
+}
+
+// True when it is over.
+bool Sessions::go_on(Entry& e) {
+  const bool over = e.ending->step();
+  for (const Process& p : e.ending->take_left_alone()) {
+    EventFields f = fields(e);
+    f.emplace_back("PROCESS", std::to_string(p.pid) + " " + p.name);
+    f.emplace_back("WHY", p.group);
+    seams_.journal->event(Event::session_process_left,
+                          "process " + std::to_string(p.pid) + " (" + p.name + ") of session " +
+                              session_name(e.session) + " belongs to " + p.group + " and was left alone",
+                          f);
+  }
+  if (over) {
+    tell_ended(e);
+  } else if (seams_.host->uptime() - e.ending->began() >= kFailedAfter) {
+    tell_remains(e);
+  }
+  return over;
+}
+
+void Sessions::tell_remains(Entry& e) {
+  const Milliseconds now = seams_.host->uptime();
+  if (e.told_at != Milliseconds{0} && now < e.told_at + kTellAgainAfter) return;
+  e.told_at = now;
+  const std::string what = e.ending->remains();
+  EventFields f = fields(e);
+  f.emplace_back("WHY", what);
+  f.emplace_back("EXPIRES", format_time(e.due));
+  f.emplace_back("DELAY", std::to_string(delay(e).count()));
+  seams_.journal->event(Event::session_not_ended,
+                        "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account +
+                            " is not over, " + length_of(std::chrono::duration_cast<Seconds>(delay(e))) +
+                            " after its time: " + what,
+                        f);
+}
+
+void Sessions::tell_ended(const Entry& e) {
+  const Milliseconds late = delay(e);
+  const std::string who =
+      "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account;
+  EventFields f = fields(e);
+  f.emplace_back("WHY", e.why);
+  f.emplace_back("EXPIRES", format_time(e.due));
+  f.emplace_back("DELAY", std::to_string(late.count()));
+  f.emplace_back("COUNT", std::to_string(e.ending->killed()));
+  seams_.journal->event(Event::session_ended, who + " was ended: " + e.why, f);
+  if (e.told_at != Milliseconds{0}) seams_.journal->event(Event::session_not_ended_cleared, who + " is over now", f);
+  if (late > kFailedAfter) {
+    seams_.journal->event(Event::session_end_late,
+                          who + " ended " + length_of(std::chrono::duration_cast<Seconds>(late)) + " after its time",
+                          f);
+  }
+  const double seconds = static_cast<double>(late.count()) / 1000;
+  const auto* bound = std::lower_bound(std::begin(EndDelays::kBounds), std::end(EndDelays::kBounds), seconds);
+  ++delays_.counts[static_cast<std::size_t>(bound - std::begin(EndDelays::kBounds))];
+  delays_.sum += seconds;
+}
+
+// --- over without us
+
+// Its person logged out. What he left running may run on as long as he is admitted; when nothing is left it is over.
+bool Sessions::closed(Entry& e) {
+  e.left_behind = !leader_lives(e.session);
+  if (!e.left_behind || !seams_.host->group_empty(e.session.control_group)) return false;
+  return e.session.audit == kNoAudit || seams_.host->processes_of_audit(e.session.audit).empty();
+}
+
+void Sessions::forget(const std::string& name) {
+  const auto found = entries_.find(name);
+  const Session session = found->second.session;
+  const bool personal = found->second.personal;
+  unregister_session(seams_.registry, name);
+  seams_.host->forget_limit(session.logind);
+  entries_.erase(found);
+  if (session.observed) return;
+  std::set<std::uint32_t> audits;
+  for (const auto& [other, e] : entries_) audits.insert(e.session.audit);
+  seams_.visits->session_over(session, personal, audits);
+}
+
+void Sessions::end_visits() {
+  visits_next_.reset();
+  for (const std::string& account : seams_.visits->open()) {
+    const bool here = std::any_of(entries_.begin(), entries_.end(),
+                                  [&](const auto& named) { return named.second.session.account == account; });
+    if (here || seams_.anyone_admitted(account)) continue;
+    if (!seams_.visits->end(account, seams_.now())) visits_next_ = seams_.host->uptime() + Visits::kAgain;
+  }
+}
+
+void Sessions::look() {
+  if (!started_) return;
+  read_registry();
+  std::vector<std::string> over;
+  for (auto& [name, e] : entries_) {
+    if (!e.ending) judge(e);
+    if (!e.ending) warn(e);
+    if (e.ending && go_on(e)) {
+      over.push_back(name);
+    } else if (!e.ending && closed(e)) {
+      if (!e.record_gone)
+        seams_.journal->event(Event::session_closed,
+                              "session " + name + " of " + e.session.subject + " on " + e.session.account + " is over",
+                              fields(e));
+      over.push_back(name);
+    }
+  }
+  for (const std::string& name : over) forget(name);
+  end_visits();
+}
+
+// A record that is gone while its session lives: a login refused at the last moment takes its record back, and is over
+// in a moment; for longer only root can have done it. The session is known here all the same.
+void Sessions::minute() {
+  for (auto& [name, e] : entries_) {
+    if (!e.record_gone || e.ending || std::exchange(e.told_gone, true)) continue;
+    const std::string file = seams_.registry + "/" + name;
+    seams_.journal->event(Event::session_record_damaged, "the record of session " + name + " was taken away",
+                          {{"FILE", file}, {"WHY", "it was taken away while the session lives"}});
+  }
+  look();
+}
+
+// --- asked from outside
+
+UnixTime Sessions::next_due() const {
+  UnixTime due = UnixTime::max();
+  for (const auto& [name, e] : entries_) {
+    if (e.ending || e.session.observed || e.deadline.at <= seams_.now()) continue;
+    due = std::min(due, e.next_warning ? e.deadline.at - *e.next_warning : e.deadline.at);
+  }
+  return due;
+}
+
+std::optional<Milliseconds> Sessions::next_step() const {
+  std::optional<Milliseconds> next = visits_next_;
+  for (const auto& [name, e] : entries_) {
+    if (e.ending && (!next || e.ending->next() < *next)) next = e.ending->next();
+  }
+  return next;
+}
+
+std::uint64_t Sessions::not_ended() const {
+  return static_cast<std::uint64_t>(std::count_if(entries_.begin(), entries_.end(), [](const auto& named) {
+    return named.second.ending && named.second.told_at != Milliseconds{0};
+  }));
+}
+
+Sessions::View Sessions::view_of(const Entry& e) {
+  View view{e.session, e.ending ? State::ending : e.left_behind ? State::left_behind : State::live, e.deadline, {}};
+  for (const auto& [grant, commands] : e.used) view.used.push_back(grant);
+  return view;
+}
+
+std::vector<Sessions::View> Sessions::all() const {
+  std::vector<View> views;
+  for (const auto& [name, e] : entries_) views.push_back(view_of(e));
+  return views;
+}
+
+void Sessions::limit_failed(const std::string& id, const std::string& why) {
+  for (const auto& [name, e] : entries_) {
+    if (e.session.logind != id || e.ending) continue;
+    EventFields f = fields(e);
+    f.emplace_back("WHY", why);
+    seams_.journal->event(Event::session_limit_failed,
+                          "systemd keeps no limit for session " + name + " of " + e.session.subject + ": " + why, f);
+  }
+}
+
+std::optional<Sessions::View> Sessions::find(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return std::nullopt;
+  return view_of(found->second);
+}
+
+Status Sessions::end(const std::string& name, const std::string& reason) {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return Error{Errc::not_found, "there is no session " + name};
+  Entry& e = found->second;
+  const std::string why = "ended by an operator" + (reason.empty() ? "" : ": " + reason);
+  EventFields f = fields(e);
+  f.emplace_back("WHY", reason);
+  seams_.journal->event(Event::session_end_requested,
+                        "an operator ends session " + session_name(e.session) + " of " + e.session.subject + " on " +
+                            e.session.account + (reason.empty() ? "" : ": " + reason),
+                        f);
+  if (!e.ending) begin(e, why, std::nullopt);
+  look();
+  return Unit{};
+}
+
+}  // namespace hallpass
