@@ -17,12 +17,12 @@ class Clock:
         source = pathlib.Path(__file__).with_name("clock_shim.c")
         subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", lib, source, "-ldl"], check=True)
         (tree / "etc").mkdir()
-        (tree / SETTINGS.lstrip("/")).write_bytes(struct.pack("=qqq", 0, 0, 1))
+        (tree / SETTINGS.lstrip("/")).write_bytes(struct.pack("=qqqq", 0, 0, 1, 0))
         (tree / "etc/ld.so.preload").write_text(SHIM + "\n")
         host._trees.append(tree)
 
-    def set(self, offset, frozen_at, synchronised):
-        data = struct.pack("=qqq", int(offset * 1e9), int((frozen_at or 0) * 1e9), 1 if synchronised else 0)
+    def set(self, offset, frozen_at, synchronised, slept):
+        data = struct.pack("=qqqq", int(offset * 1e9), int((frozen_at or 0) * 1e9), 1 if synchronised else 0, int(slept * 1e9))
         with open(self._host.path(SETTINGS), "r+b", buffering=0) as f:   # in place: the processes have it mapped
             f.write(data)
 

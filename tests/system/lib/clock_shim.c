@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 struct settings {
-  volatile int64_t offset_ns, frozen_ns, synchronised;
+  volatile int64_t offset_ns, frozen_ns, synchronised, slept_ns;
 };
 static const struct settings* settings;
 
@@ -42,10 +42,15 @@ static int real_clock(clockid_t id, struct timespec* t) {
   return real != NULL ? real(id, t) : (int)syscall(SYS_clock_gettime, id, t);
 }
 
+static int is_boot(clockid_t id) {
+  return id == CLOCK_BOOTTIME || id == CLOCK_BOOTTIME_ALARM;
+}
+
 int clock_gettime(clockid_t id, struct timespec* t) {
   const int r = real_clock(id, t);
-  if (r != 0 || !is_wall(id)) return r;
-  const int64_t ns = moved(t->tv_sec * INT64_C(1000000000) + t->tv_nsec);
+  if (r != 0 || !(is_wall(id) || (is_boot(id) && settings != NULL))) return r;
+  const int64_t real_ns = t->tv_sec * INT64_C(1000000000) + t->tv_nsec;
+  const int64_t ns = is_boot(id) ? real_ns + settings->slept_ns : moved(real_ns);
   t->tv_sec = ns / 1000000000;
   t->tv_nsec = ns % 1000000000;
   return 0;
@@ -66,7 +71,18 @@ int gettimeofday(struct timeval* restrict tv, void* restrict tz) {
   return 0;
 }
 
-// The kernel's timers run by its own clock.
+// The kernel's timers run by its own clocks.
+enum { kMostTimers = 4096 };
+static unsigned char counts_boot_time[kMostTimers];
+
+int timerfd_create(int id, int flags) {
+  static int (*real)(int, int);
+  if (real == NULL) real = (int (*)(int, int))dlsym(RTLD_NEXT, "timerfd_create");
+  const int fd = real(id, flags);
+  if (fd >= 0 && fd < kMostTimers) counts_boot_time[fd] = is_boot(id) != 0;
+  return fd;
+}
+
 int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct itimerspec* old) {
   static int (*real)(int, int, const struct itimerspec*, struct itimerspec*);
   if (real == NULL)
@@ -79,6 +95,10 @@ int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct it
     const int64_t real_ns = ns - settings->offset_ns;
     shifted.it_value.tv_sec = real_ns / 1000000000;
     shifted.it_value.tv_nsec = real_ns % 1000000000;
+  } else if (settings != NULL && (flags & TFD_TIMER_ABSTIME) != 0 && fd >= 0 && fd < kMostTimers && counts_boot_time[fd] &&
+             ns > settings->slept_ns) {
+    shifted.it_value.tv_sec = (ns - settings->slept_ns) / 1000000000;
+    shifted.it_value.tv_nsec = (ns - settings->slept_ns) % 1000000000;
   }
   return real(fd, flags, &shifted, old);
 }
