@@ -8,7 +8,7 @@ namespace hallpass {
 namespace {
 
 constexpr Milliseconds kGentle{200};
-constexpr Milliseconds kLongestPause{1000};
+constexpr Milliseconds kShortestPause{10}, kLongestPause{1000};
 constexpr int kSweeps = 20;  // one after the other, while each finds something new: what forks is faster than a timer
 constexpr std::size_t kNamed = 5;
 
@@ -49,8 +49,9 @@ bool SessionEnding::proven() {
   return host_.group_empty(session_.control_group) && !host_.session_listed(session_.logind) && strays().empty();
 }
 
-// A control group that holds nothing but the session's is killed whole: no fork escapes that.
-void SessionEnding::kill_strays() {
+// A control group that holds nothing but the session's is killed whole: no fork escapes that. True: there was something
+// new to the last.
+bool SessionEnding::kill_strays() {
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     const std::vector<Process> found = strays();
     bool news = false;
@@ -66,8 +67,9 @@ void SessionEnding::kill_strays() {
         news = killed_.emplace(p->pid, p->start).second || news;
       }
     }
-    if (!news) return;  // what was killed before needs time to die
+    if (!news) return false;  // what was killed before needs time to die
   }
+  return true;
 }
 
 bool SessionEnding::step() {
@@ -76,8 +78,8 @@ bool SessionEnding::step() {
   if (now >= began_ + kGentle) {
     if (!host_.group_empty(session_.control_group) && !host_.kill_group(session_.control_group))
       host_.kill_session(session_.logind);
-    kill_strays();
-    if (killing_) pause_ = std::min(pause_ * 2, kLongestPause);
+    const bool more = kill_strays();
+    pause_ = more || !killing_ ? kShortestPause : std::min(pause_ * 2, kLongestPause);
     killing_ = true;
   }
   if (proven()) return true;

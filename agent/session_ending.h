@@ -36,7 +36,7 @@ class SessionEnding {
  private:
   std::vector<Process> strays();
   bool proven();
-  void kill_strays();
+  bool kill_strays();
 
   Session session_;
   SessionHost& host_;
