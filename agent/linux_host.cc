@@ -79,6 +79,10 @@ Milliseconds LinuxHost::uptime() const {
   return Milliseconds(microseconds(CLOCK_BOOTTIME) / 1000);
 }
 
+Milliseconds LinuxHost::slept() const {
+  return Milliseconds((microseconds(CLOCK_BOOTTIME) - microseconds(CLOCK_MONOTONIC)) / 1000);
+}
+
 long LinuxHost::ticks_per_second() const {
   return sysconf(_SC_CLK_TCK);
 }
@@ -197,7 +201,10 @@ std::string said_by_logind(const std::string& file, const std::string& key) {
 std::vector<std::string> LinuxHost::sessions_of_user(uid_t uid) {
   std::istringstream words(said_by_logind("users/" + std::to_string(uid), "SESSIONS"));
   std::vector<std::string> ids;
-  for (std::string id; words >> id;) ids.push_back(id);
+  // logind does not write this file anew for every session that goes: it can name one that is over.
+  for (std::string id; words >> id;) {
+    if (session_listed(id)) ids.push_back(id);
+  }
   return ids;
 }
 
