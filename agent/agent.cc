@@ -14,6 +14,7 @@ namespace {
 constexpr Seconds kKeepFloorEvery{600};
 constexpr Seconds kTellDamageEvery{3600};
 constexpr Seconds kForgetEvery{3600};
+constexpr Seconds kAnomaly{30};  // of the clock
 
 std::vector<std::string> under(const Layout& layout, const std::vector<std::string>& directories) {
   std::vector<std::string> paths;
@@ -70,6 +71,7 @@ Status Agent::start() {
   hold_ = access(layout_.withdrawn().c_str(), F_OK) == 0;
   publish_if_different();
   policies_.tell_validity(clock_->now());
+  tell_clock_at_start();
   intake_->begin_scan(clock_->now());
   return Unit{};
 }
@@ -186,6 +188,7 @@ bool Agent::work(int milliseconds) {
 
 void Agent::minute() {
   clock_->tick();
+  tell_steps();
   seams_.alive();
   sudo_defaults_.look();
   if (damaged()) {
@@ -213,8 +216,31 @@ void Agent::time_passed() {
   if (ledger_sound()) publish_if_different();
 }
 
+// Alerts are for what nobody does in passing: time servers correct by less.
+void Agent::tell_steps() {
+  const Seconds step = clock_->take_steps();
+  if (step > -kAnomaly && step < kAnomaly) return;
+  const bool back = step < Seconds{0};
+  const std::string by = format_duration(back ? -step : step);
+  journal_.event(back ? Event::clock_set_back : Event::clock_set_forward,
+                 std::string("the wall clock was set ") + (back ? "back" : "forward") + " by " + by +
+                     "; the time that counts is " + format_time(clock_->now()),
+                 {{"WHY", by}});
+}
+
+void Agent::tell_clock_at_start() {
+  const UnixTime floor = clock_->memory().floor.wall, wall = clock_->reading().wall;
+  if (same_boot(clock_->reading(), clock_->memory().floor) || wall + kAnomaly > floor) return;
+  const std::string behind = format_duration(floor - wall);
+  journal_.event(
+      Event::clock_in_the_past,
+      "the wall clock is " + behind + " behind the time that this host has vouched for before; that time counts",
+      {{"WHY", behind}});
+}
+
 void Agent::clock_set() {
   clock_->tick();
+  tell_steps();
   journal_.event(Event::clock_stepped, "the wall clock was set; the time that counts is " + format_time(clock_->now()));
   if (damaged()) return;
   judge_again(docket_.live(), false);

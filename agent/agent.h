@@ -104,6 +104,8 @@ class Agent final : private InputSink {
   void forget_old();
   void keep_floor();
   void tell_clock();
+  void tell_steps();
+  void tell_clock_at_start();
 
   // agent_intake.cc
   Status statement(std::string_view envelope) override;

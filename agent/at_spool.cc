@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <limits>
 #include <memory>
 #include <system_error>
 
@@ -70,7 +71,9 @@ std::vector<AtJob> at_jobs(const std::vector<std::string>& spools, uid_t owner) 
 
 std::int64_t at_job_due(std::string_view name) {
   if (!is_job_name(name)) return 0;
-  return static_cast<std::int64_t>(from_hex(name.substr(name.size() - kDueDigits))) * 60 * 1'000'000'000;
+  constexpr std::int64_t kMinute = 60'000'000'000, kMost = std::numeric_limits<std::int64_t>::max();
+  const auto minutes = static_cast<std::int64_t>(from_hex(name.substr(name.size() - kDueDigits)));
+  return minutes > kMost / kMinute ? kMost : minutes * kMinute;
 }
 
 std::string at_job_number(std::string_view name) {

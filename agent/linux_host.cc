@@ -80,7 +80,8 @@ Milliseconds LinuxHost::uptime() const {
 }
 
 Milliseconds LinuxHost::slept() const {
-  return Milliseconds((microseconds(CLOCK_BOOTTIME) - microseconds(CLOCK_MONOTONIC)) / 1000);
+  const std::uint64_t running = microseconds(CLOCK_MONOTONIC);  // first: the difference never falls below zero
+  return Milliseconds((microseconds(CLOCK_BOOTTIME) - running) / 1000);
 }
 
 long LinuxHost::ticks_per_second() const {

@@ -25,6 +25,7 @@ class LinuxHost final : public SessionHost {
   ~LinuxHost() override;
 
   Milliseconds uptime() const override;
+  Milliseconds slept() const override;
   long ticks_per_second() const override;
   std::vector<Process> processes_of_audit(std::uint32_t audit) override;
   std::vector<Process> processes_of_login(uid_t login_uid) override;

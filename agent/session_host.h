@@ -34,8 +34,9 @@ class SessionHost {
  public:
   virtual ~SessionHost() = default;
 
-  virtual Milliseconds uptime() const = 0;    // CLOCK_BOOTTIME
-  virtual long ticks_per_second() const = 0;  // of Process::start, which counts CLOCK_BOOTTIME too
+  virtual Milliseconds uptime() const = 0;           // CLOCK_BOOTTIME
+  virtual Milliseconds slept() const { return {}; }  // of that, how long the machine was suspended
+  virtual long ticks_per_second() const = 0;         // of Process::start, which counts CLOCK_BOOTTIME too
 
   // --- what runs. Kernel threads are left out. A process that ends meanwhile is left out, too.
   virtual std::vector<Process> processes_of_audit(std::uint32_t audit) = 0;
@@ -46,8 +47,8 @@ class SessionHost {
   virtual std::vector<std::uint32_t> living_audits() = 0;
   virtual bool group_empty(std::string_view group) = 0;  // or gone
   // What a process has open, as the kernel spells it: "/var/spool/cron/atspool/a0000201c88f83 (deleted)". Read from the
-  // links alone: a look at the files themselves could wait for a file server. Needs CAP_SYS_PTRACE. A process in a mount
-  // namespace of its own can make such names mean what it likes.
+  // links alone: a look at the files themselves could wait for a file server. Needs CAP_SYS_PTRACE. A process in a
+  // mount namespace of its own can make such names mean what it likes.
   virtual std::vector<std::string> open_files(const Process& /*process*/) { return {}; }
 
   // --- ending. SIGKILL, to exactly this process (by pid and start, through a pidfd).

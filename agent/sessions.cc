@@ -10,6 +10,7 @@ namespace {
 constexpr Seconds kGrace{2};                // PID 1 acts this much later than the agent
 constexpr Milliseconds kFailedAfter{5000};  // an end that is not proven by then is an alert
 constexpr Milliseconds kTellAgainAfter{60000};
+constexpr Milliseconds kSleep{2000};  // worth telling
 
 std::string id_of(const Digest& grant) {
   return grant == Digest{} ? "" : grant_id(grant);
@@ -41,6 +42,7 @@ EventFields Sessions::fields(const Entry& e) const {
 }
 
 void Sessions::start() {
+  slept_ = seams_.host->slept();
   read_registry();
   std::size_t live = 0;
   for (const auto& [name, e] : entries_) live += e.session.observed ? 0 : 1;
@@ -291,9 +293,22 @@ void Sessions::look() {
   end_visits();
 }
 
+// PID 1's limits count no time that the machine slept; ours do.
+void Sessions::tell_sleep() {
+  const Milliseconds slept = seams_.host->slept(), more = slept - std::exchange(slept_, slept);
+  if (more < kSleep) return;
+  const std::string length = length_of(std::chrono::duration_cast<Seconds>(more));
+  seams_.journal->event(Event::clock_suspended, "the host slept for " + length, {{"WHY", length}});
+  for (auto& [name, e] : entries_) {
+    if (!e.session.observed && !e.ending && e.deadline.at > seams_.now())
+      seams_.host->limit_session(e.session.logind, e.deadline.at + kGrace - seams_.now());
+  }
+}
+
 // A record that is gone while its session lives: a login refused at the last moment takes its record back, and is over
 // in a moment; for longer only root can have done it. The session is known here all the same.
 void Sessions::minute() {
+  tell_sleep();
   for (auto& [name, e] : entries_) {
     if (!e.record_gone || e.ending || std::exchange(e.told_gone, true)) continue;
     const std::string file = seams_.registry + "/" + name;

@@ -112,6 +112,7 @@ class Sessions {
   bool closed(Entry& e);
   void forget(const std::string& name);
   void end_visits();
+  void tell_sleep();
   EventFields fields(const Entry& e) const;
   Milliseconds delay(const Entry& e) const;
 
@@ -121,6 +122,7 @@ class Sessions {
   std::set<std::string> unreadable_;
   std::optional<Milliseconds> visits_next_;
   EndDelays delays_;
+  Milliseconds slept_{0};
   bool started_ = false;
 };
 

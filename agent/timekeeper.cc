@@ -31,6 +31,7 @@ void Timekeeper::tick(bool accepted) {
   reading_ = source_();
   const Seconds drift = (reading_.wall - before.wall) - (reading_.boottime - before.boottime);
   stepped_ = drift > Seconds{1} || drift < Seconds{-1};
+  if (stepped_) steps_ += drift;
   begin_boot();
   // A host that has never had a floor believes its first synchronised clock: there is nothing to compare it with.
   const bool first = memory_.floor.wall == UnixTime{} && reading_.synchronised;

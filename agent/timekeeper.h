@@ -11,6 +11,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "core/values/time.h"
 #include "host/clock.h"
@@ -41,6 +42,8 @@ class Timekeeper {
   bool limited() const { return limited_; }  // the floor lags behind a wall clock that this host cannot vouch for
   // The wall clock moved against the time since boot by more than a second since the tick before.
   bool stepped() const { return stepped_; }
+  // By how much it moved so since the last call.
+  Seconds take_steps() { return std::exchange(steps_, Seconds{0}); }
   const ClockReading& reading() const { return reading_; }
   const ClockMemory& memory() const { return memory_; }
   // `now` runs ahead of the wall clock: timers that wait for it must not use the wall clock.
@@ -55,6 +58,7 @@ class Timekeeper {
   ClockReading reading_;
   UnixTime now_{}, trusted_{};
   bool limited_ = false, stepped_ = false;
+  Seconds steps_{0};
 };
 
 }  // namespace hallpass

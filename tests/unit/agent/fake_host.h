@@ -17,6 +17,7 @@ namespace hallpass::testing {
 class FakeHost : public SessionHost {
  public:
   Milliseconds uptime() const override { return now; }
+  Milliseconds slept() const override { return asleep; }
   long ticks_per_second() const override { return 100; }
 
   std::vector<Process> processes_of_audit(std::uint32_t audit) override {
@@ -95,7 +96,7 @@ class FakeHost : public SessionHost {
   }
   int did(const std::string& what) const { return static_cast<int>(std::count(done.begin(), done.end(), what)); }
 
-  Milliseconds now{1'000'000};
+  Milliseconds now{1'000'000}, asleep{0};
   bool logind_works = true, has_cgroup_kill = true;
   std::vector<Process> processes;
   std::set<pid_t> deaf;  // to SIGTERM and SIGHUP
