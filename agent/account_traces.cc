@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "core/edge/files.h"
 #include "core/hash.h"
@@ -46,7 +48,7 @@ std::vector<std::string> telling_lines(std::string_view text) {
 void record_processes(Visit& visit, SessionHost& host, bool ids_tell) {
   const std::string manager = manager_group(visit.uid);
   std::map<std::string, std::uint64_t> units;
-  for (const Process& p : host.processes_in(manager)) {
+  for (const Process& p : processes_of_manager(host, visit.uid)) {
     if (p.start >= visit.start) continue;
     const auto [unit, is_new] = units.emplace(unit_of(p.group, manager), p.start);
     if (!is_new) unit->second = std::min(unit->second, p.start);
@@ -114,6 +116,17 @@ std::string unit_of(std::string_view group, std::string_view manager) {
     at = end;
   }
   return std::string(group);
+}
+
+std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid) {
+  const std::string manager = manager_group(uid);
+  std::vector<Process> all = host.processes_in(manager);
+  std::set<pid_t> listed;
+  for (const Process& p : all) listed.insert(p.pid);
+  for (Process& p : host.processes_of_login(uid)) {
+    if (is_below(p.group, manager) && listed.count(p.pid) == 0) all.push_back(std::move(p));
+  }
+  return all;
 }
 
 bool is_manager_itself(const Process& process, std::string_view manager) {

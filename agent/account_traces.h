@@ -44,6 +44,8 @@ std::string session_group(uid_t uid, const std::string& id);
 // The group itself when it lies in no unit: directly in the manager's group or in a slice.
 std::string unit_of(std::string_view group, std::string_view manager);
 bool is_below(std::string_view group, std::string_view ancestor);  // or the same
+// All that runs there, also in groups nested deeper than anybody lists: their owner may nest as he likes.
+std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid);
 // The manager itself, not what it runs.
 bool is_manager_itself(const Process& process, std::string_view manager);
 // Of at's daemon in the system's own manager. A unit of that name in a user's manager is not it.

@@ -219,7 +219,7 @@ void VisitEnding::look_at_sessions() {
 // --- the user manager
 
 void VisitEnding::end_manager() {
-  std::vector<Process> processes = host_.processes_in(manager_);
+  std::vector<Process> processes = processes_of_manager(host_, visit_.uid);
   if (visit_.linger) {
     std::erase_if(processes, [&](const Process& p) {
       return is_manager_itself(p, manager_) || visit_.had_unit(unit_of(p.group, manager_));

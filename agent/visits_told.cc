@@ -158,7 +158,7 @@ void Visits::tell_left(Entry& e, const std::set<std::uint32_t>& audits) {
 
 void Visits::tell_unknown(const Entry& e) {
   std::vector<std::string> found = things_left(e.visit);
-  std::vector<Process> processes = host_.processes_in(manager_group(e.visit.uid));
+  std::vector<Process> processes = processes_of_manager(host_, e.visit.uid);
   std::erase_if(processes, [&](const Process& p) { return is_manager_itself(p, manager_group(e.visit.uid)); });
   if (!processes.empty()) found.push_back("the user manager with " + named_processes(processes));
   const std::string why =

@@ -1,0 +1,535 @@
+// What is left on a personal account ends with its last grant; what stood before goes on; on a shared one all is told.
+#include "agent/visits.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/unit/agent/visit_world.h"
+#include "tests/unit/cmocka.h"
+
+namespace {
+
+using namespace hallpass;           // NOLINT(google-build-using-namespace)
+using namespace hallpass::testing;  // NOLINT(google-build-using-namespace)
+
+constexpr char kWaiting[] = "a0000301c8a063", kAnother[] = "a0000401c8a063", kRunning[] = "=0000501c8a063";
+
+constexpr char kRanLongAgo[] = "a0000600000001";  // was due in 1970
+
+bool contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+// --- nothing, or nothing but what comes with every login
+
+int wrong_nothing() {
+  VisitWorld w;
+  w.login();
+  int wrong = wrong_if(!std::filesystem::exists(w.record()), "kept in a file at once");
+  wrong += wrong_if(w.end() != 250, "over when two looks found nothing");
+  wrong += wrong_if(w.open() || std::filesystem::exists(w.record()), "closed");
+  wrong += wrong_if(!w.journal.told.empty() || !w.host.done.empty(), "and not a word");
+  VisitWorld m;
+  m.login();
+  m.manager();
+  m.add(manager_group(m.uid) + "/session.slice/dbus.service", kManagerAudit, "dbus-daemon");
+  wrong += wrong_if(m.end() < 0 || !m.host.processes.empty(), "the user manager goes");
+  return wrong + wrong_if(!m.journal.told.empty(), "which is nothing to tell");
+}
+
+// --- the user manager
+
+int wrong_manager() {
+  VisitWorld w;
+  w.login();
+  w.manager();
+  w.unit("run-r1.service");
+  w.linger();
+  int wrong = wrong_if(w.end() < 0 || !w.host.processes.empty(), "all of it goes");
+  wrong += wrong_if(w.lingers(), "lingering is off");
+  wrong += wrong_if(w.why(Event::visit_cleaned) != "lingering, user manager with sleep", "told");
+  return wrong + wrong_if(w.journal.told.size() != 1, "once");
+}
+
+int wrong_stubborn_manager() {
+  VisitWorld w;
+  w.host.manager_obeys = false;
+  w.login();
+  const pid_t manager = w.manager(), unit = w.unit("run-r1.service");
+  w.visits->end("alice", VisitWorld::kNow);
+  int wrong = wrong_if(!w.host.has(unit) || !contains(w.host.done, "terminate-user"), "asked first");
+  w.host.now += Milliseconds(300);
+  w.visits->end("alice", VisitWorld::kNow);
+  wrong += wrong_if(w.host.has(unit) || !w.host.has(manager), "then what it runs");
+  w.host.now += Milliseconds(1700);
+  w.visits->end("alice", VisitWorld::kNow);
+  wrong += wrong_if(w.host.has(manager), "then itself");
+  wrong += wrong_if(w.end() < 0, "over");
+  VisitWorld hybrid;
+  hybrid.host.manager_obeys = hybrid.host.has_cgroup_kill = false;
+  hybrid.login();
+  hybrid.manager();
+  hybrid.unit("run-r1.service");
+  return wrong + wrong_if(hybrid.end() < 0 || !hybrid.host.processes.empty(), "without cgroup.kill one by one");
+}
+
+int wrong_lingered() {
+  VisitWorld w;
+  w.linger();
+  const pid_t manager = w.manager(), old = w.unit("web.service", "nginx");
+  w.pass();
+  w.login();
+  const pid_t restarted = w.unit("web.service/worker", "nginx"), fresh = w.unit("run-r1.scope", "miner");
+  const pid_t in_slice = w.add(manager_group(w.uid) + "/app.slice", kManagerAudit, "hider");
+  const pid_t own_group = w.add(manager_group(w.uid) + "/mine/deeper", kManagerAudit, "hider");
+  std::string deep = manager_group(w.uid) + "/app.slice/deep.service";
+  for (int i = 0; i < 20; ++i) deep += "/d";
+  const pid_t hidden = w.add(deep, kManagerAudit, "hider");
+  int wrong = wrong_if(w.end() < 0 || w.host.has(hidden), "over");
+  wrong += wrong_if(!w.host.has(manager) || !w.host.has(old) || !w.host.has(restarted), "what stood before");
+  wrong += wrong_if(w.host.has(fresh) || w.host.has(in_slice) || w.host.has(own_group), "what came");
+  for (const std::string& group : w.host.groups_killed) {
+    wrong +=
+        wrong_if(group.find("web.service") != std::string::npos || is_below(manager_group(w.uid) + "/app.slice", group),
+                 "no group that others are in");
+  }
+  wrong += wrong_if(!w.lingers() || !w.host.done.empty(), "logind is asked for nothing");
+  return wrong + wrong_if(w.why(Event::visit_cleaned) != "user manager with hider, miner", "told");
+}
+
+int wrong_restarting() {
+  VisitWorld w;
+  w.linger();
+  w.manager();
+  w.pass();
+  w.login();
+  w.unit("evil.service", "evil");
+  w.host.on_death = [&](const Process& p) {
+    if (p.name == "evil") w.unit("evil.service", "evil");
+  };
+  int wrong = wrong_if(w.end(4900) >= 0 || w.journal.count(Event::visit_not_cleaned) != 0, "five seconds in silence");
+  wrong += wrong_if(w.end(58'000) >= 0 || w.journal.count(Event::visit_not_cleaned) != 1, "told");
+  wrong += wrong_if(w.why(Event::visit_not_cleaned).find("evil (") == std::string::npos, "by name");
+  wrong += wrong_if(w.end(60'000) >= 0 || w.journal.count(Event::visit_not_cleaned) != 2, "again each minute");
+  w.host.on_death = nullptr;
+  wrong += wrong_if(w.end() < 0 || w.journal.count(Event::visit_cleaned) != 1, "until it is gone");
+  return wrong;
+}
+
+int wrong_silent_logind() {
+  VisitWorld w;
+  w.host.logind_works = false;
+  w.login();
+  w.linger();
+  int wrong = wrong_if(w.end(6000) >= 0 || w.why(Event::visit_not_cleaned) != "lingering", "not over, and told");
+  wrong += wrong_if(w.host.done.size() < 5 || w.host.done.size() > 7, "asked again each second");
+  w.host.logind_works = true;
+  return wrong + wrong_if(w.end() < 0 || w.lingers(), "until it is off");
+}
+
+// --- other sessions
+
+int wrong_door() {
+  VisitWorld w;
+  w.login();
+  w.manager();
+  const pid_t unit = w.unit("run-r1.service");
+  w.host.sessions["3"] = "login";
+  int wrong = wrong_if(w.end(200'000) >= 0 || !w.host.has(unit) || !w.host.done.empty(), "left while it stands open");
+  wrong += wrong_if(w.journal.count(Event::visit_not_cleaned) != 1, "told once, not each minute");
+  wrong += wrong_if(w.why(Event::visit_not_cleaned).find("session 3 (login)") == std::string::npos, "which");
+  w.host.sessions.clear();
+  return wrong + wrong_if(w.end() < 0 || w.host.has(unit), "ended when it is shut");
+}
+
+struct SuCase {
+  const char* name;
+  const char* service;
+  bool of_login;  // its processes descend from a login of the account
+  bool before;    // it stood before
+  bool ends;
+};
+const SuCase kSuCases[] = {
+    {"su from an at job", "su-l", true, false, true},
+    {"sudo -i from one", "sudo-i", true, false, true},
+    {"su by a service of root's", "su", false, false, false},
+    {"su that stood before", "su", true, true, false},
+    {"what cron runs where it has a session", "crond", true, false, false},
+};
+
+int wrong_su() {
+  int wrong = 0;
+  for (const SuCase& c : kSuCases) {
+    VisitWorld w;
+    pid_t in_it = 0;
+    const auto begin = [&] {
+      in_it = w.add(session_group(w.uid, "70"), c.of_login ? kAtAudit : kNoAudit);
+      w.host.sessions["70"] = c.service;
+    };
+    if (c.before) begin();
+    w.pass();
+    w.login();
+    if (!c.before) begin();
+    const pid_t manager = w.manager();
+    wrong += wrong_if(w.end() < 0 || w.host.has(in_it) == c.ends, c.name);
+    wrong += wrong_if(w.host.has(manager), "none is a door");
+    wrong += wrong_if(contains(w.host.done, "terminate-user") && !c.ends, "which would end what is not ours");
+  }
+  return wrong;
+}
+
+// --- at
+
+int wrong_at() {
+  VisitWorld w;
+  w.job(kWaiting);
+  const pid_t daemon = w.add("/system.slice/atd.service", kNoAudit, "atd");
+  w.process(daemon).uid = w.uid + 1;
+  const pid_t old_background = w.of_at(60);
+  w.pass();
+  w.login();
+  w.job(kAnother);
+  w.job(kRunning);
+  const pid_t shell = w.of_at(), background = w.of_at();
+  const pid_t own_atd = w.of_at(kAtAudit, "atd");
+  w.process(own_atd).uid = w.uid + 1;
+  const pid_t without_login = w.of_at(kNoAudit);
+  const pid_t child_of_old = w.of_at(60), of_cron = w.add("/system.slice/cron.service", 61);
+  int wrong = wrong_if(w.end() < 0, "over");
+  wrong += wrong_if(w.has_job(kAnother) || w.has_job(kRunning), "jobs that came are gone");
+  wrong += wrong_if(!w.has_job(kWaiting), "the one before waits");
+  wrong += wrong_if(w.host.has(shell) || w.host.has(background) || w.host.has(own_atd) || w.host.has(without_login),
+                    "what they run is gone");
+  wrong += wrong_if(!w.host.has(daemon), "at's daemon lives");
+  wrong += wrong_if(!w.host.has(old_background) || !w.host.has(child_of_old), "and what a job before runs");
+  wrong += wrong_if(!w.host.has(of_cron), "and what cron runs");
+  wrong += wrong_if(w.why(Event::visit_cleaned) != "2 at jobs, 4 processes of at jobs", "told");
+  return wrong + wrong_if(w.journal.count(Event::visit_not_cleaned) != 0, "nothing in doubt");
+}
+
+int wrong_at_that_multiplies() {
+  VisitWorld w;
+  w.login();
+  w.of_at(kAtAudit, "forker");
+  int left = 30;
+  w.host.on_death = [&](const Process&) {
+    if (left-- > 0) w.of_at(kAtAudit, "forker");
+  };
+  return wrong_if(w.end() < 0 || !w.host.processes.empty(), "a job that forks as it is killed");
+}
+
+// A job that stood before has run, so that what came since may be its.
+int wrong_doubt() {
+  VisitWorld w;
+  const std::string old = w.job(kRanLongAgo);
+  w.pass();
+  w.login();
+  std::filesystem::remove(old);
+  w.job(kAnother);
+  const pid_t successor = w.of_at(70);
+  // Made before that one was due, for all that is known: not its.
+  const std::string running = w.job(kRunning);
+  const struct timespec long_ago[2] = {{30, 0}, {30, 0}};
+  ::utimensat(AT_FDCWD, running.c_str(), long_ago, 0);
+  const pid_t shell = w.of_at(72), child = w.of_at(72);
+  w.host.files[shell] = {"/dev/null",
+                         "/var/spool/cron/atspool/" + std::string(kRunning).replace(0, 1, "a") + " (deleted)"};
+  int wrong = wrong_if(w.end() < 0, "over");
+  wrong += wrong_if(!w.has_job(kAnother) || !w.host.has(successor), "left alone");
+  wrong += wrong_if(w.has_job(kRunning) || w.host.has(shell) || w.host.has(child), "what is surely new is not");
+  const std::string why = w.why(Event::visit_not_cleaned);
+  wrong += wrong_if(why.find("at job 4") == std::string::npos || why.find("sh (") == std::string::npos, "told");
+  wrong += wrong_if(w.journal.count(Event::visit_not_cleaned) != 1, "once");
+  // A job not due for long says nothing about what runs now.
+  VisitWorld later;
+  const std::string removed = later.job("a00006ffffffff");
+  later.pass();
+  later.login();
+  std::filesystem::remove(removed);
+  later.job(kAnother);
+  const pid_t at = later.of_at();
+  wrong += wrong_if(later.end() < 0 || later.has_job(kAnother) || later.host.has(at), "not due: not its");
+  return wrong + wrong_if(later.journal.count(Event::visit_not_cleaned) != 0, "no doubt");
+}
+
+int wrong_unremovable() {
+  if (::geteuid() == 0) return 0;  // nothing refuses root; the system test has a read-only one
+  VisitWorld w;
+  w.login();
+  w.job(kAnother);
+  ::chmod(w.places.at_spools[0].c_str(), 0500);
+  int wrong =
+      wrong_if(w.end(6000) >= 0 || w.why(Event::visit_not_cleaned).find("at job 4") == std::string::npos, "told");
+  ::chmod(w.places.at_spools[0].c_str(), 0700);
+  return wrong + wrong_if(w.end() < 0, "over");
+}
+
+// --- crontabs
+
+struct CronCase {
+  const char* name;
+  const char* before;
+  const char* after;
+  const char* told;  // nullptr: nothing
+};
+const CronCase kCronCases[] = {
+    {"nothing changed", "1 2 * * * a\n", "1 2 * * * a\n", nullptr},
+    {"comments and space", "1 2 * * * a\n", "# hello\n\n  1 2 * * * a", nullptr},
+    {"a line came", "1 2 * * * a\n", "1 2 * * * a\n* * * * * b\n", "* * * * * b"},
+    {"a line twice", "1 2 * * * a\n", "1 2 * * * a\n1 2 * * * a\n", "1 2 * * * a"},
+    {"a crontab came", nullptr, "SHELL=/x\n* * * * * b\n", "SHELL=/x; * * * * * b"},
+    {"lines moved", "SHELL=/x\n1 2 * * * a\n", "1 2 * * * a\nSHELL=/x\n", "lines were removed or moved"},
+    {"many", nullptr, "@daily a\n@daily b\n@daily c\n@daily d\n@daily e\n@daily f\n",
+     "@daily a; @daily b; @daily c; @daily d; @daily e; and 1 lines more"},
+    {"no control characters", nullptr, "@daily a\x1b[2J\n", "@daily a\\x1b[2J"},
+};
+
+int wrong_crontabs() {
+  int wrong = 0;
+  for (const bool personal : {true, false}) {
+    for (const CronCase& c : kCronCases) {
+      VisitWorld w;
+      if (c.before != nullptr) w.crontab(c.before);
+      w.pass();
+      w.login(personal);
+      w.crontab(c.after);
+      wrong += wrong_if(w.end() < 0, c.name);
+      wrong += wrong_if(w.journal.count(Event::crontab_changed) != (c.told != nullptr ? 1 : 0), c.name);
+      wrong += wrong_if(c.told != nullptr && w.why(Event::crontab_changed) != c.told, c.name);
+    }
+  }
+  return wrong;
+}
+
+// --- when the record is made
+
+// The agent was away at the login, and the session had its time.
+int wrong_late_agent() {
+  VisitWorld w;
+  w.job(kWaiting);
+  w.pass();
+  const Session s = w.session();
+  w.pass();
+  w.linger();
+  w.manager();
+  w.job(kAnother);
+  w.crontab("@daily a\n");
+  w.pass();
+  w.began(s, true);
+  int wrong = wrong_if(w.end() < 0 || w.lingers() || w.has_job(kAnother) || !w.host.processes.empty(), "all new");
+  wrong += wrong_if(!w.has_job(kWaiting), "this stood before");
+  return wrong + wrong_if(w.why(Event::crontab_changed) != "@daily a", "and the crontab");
+}
+
+// Two sessions are found at once, the later first.
+int wrong_later_first() {
+  VisitWorld w;
+  w.linger();
+  w.manager();
+  w.unit("web.service");
+  w.pass();
+  const Session first = w.session(5);
+  w.pass();
+  const pid_t evil = w.unit("evil.service");
+  const pid_t at = w.of_at();
+  w.job(kAnother);
+  w.crontab("@daily a\n");
+  w.pass();
+  w.began(w.session(6), true);
+  w.began(first, true);
+  int wrong = wrong_if(w.end() < 0 || w.host.has(evil) || w.host.has(at) || w.has_job(kAnother), "the first counts");
+  wrong += wrong_if(!w.lingers() || w.host.processes.size() != 2, "what stood before both");
+  return wrong + wrong_if(w.why(Event::crontab_changed) != "@daily a", "and the crontab");
+}
+
+int wrong_restart() {
+  VisitWorld w;
+  w.linger();
+  w.job(kWaiting);
+  w.crontab("@daily a\n");
+  const pid_t old = w.unit("web.service");
+  w.pass();
+  w.login();
+  w.start_agent();
+  int wrong = wrong_if(!w.open(), "known after a restart of the agent");
+  // The machine was started anew: lingering services run again, processes count from zero.
+  w.places.boot = "boot-2";
+  w.host.processes.clear();
+  w.host.now = Milliseconds(5000);
+  const pid_t again = w.unit("web.service"), fresh = w.unit("miner.service"), at = w.of_at();
+  w.job(kAnother);
+  w.start_agent();
+  wrong += wrong_if(w.end() < 0 || !w.host.has(again) || w.host.has(fresh) || w.host.has(at), "after a reboot");
+  wrong += wrong_if(!w.lingers() || !w.has_job(kWaiting) || w.has_job(kAnother), "files too");
+  return wrong + wrong_if(old == again || w.journal.count(Event::crontab_changed) != 0, "and the crontab");
+}
+
+int wrong_relogin() {
+  VisitWorld w;
+  w.host.manager_obeys = false;
+  w.login();
+  w.manager();
+  w.job(kWaiting);
+  w.visits->end("alice", VisitWorld::kNow);
+  w.pass();
+  w.began(w.session(9), true);
+  int wrong = wrong_if(w.journal.count(Event::visit_cleaned) != 1, "what was ended so far is told");
+  w.job(kAnother);
+  w.host.now += Milliseconds(3'600'000);
+  return wrong + wrong_if(w.end() < 0 || w.has_job(kAnother) || !w.host.processes.empty(), "the visit goes on");
+}
+
+// --- damage and full disks
+
+const char* const kDamage[] = {"", "{", "[]", "{\"format\":\"visit/2\"}"};
+
+int wrong_damage() {
+  int wrong = 0;
+  for (const char* text : kDamage) {
+    VisitWorld w;
+    w.login();
+    write_text(w.record(), text);
+    w.start_agent();
+    wrong += wrong_if(w.journal.count(Event::visit_damaged) != 1, "told");
+    wrong += wrong_if(!std::filesystem::exists(w.record() + ".damaged"), "set aside");
+    w.start_agent();
+    wrong += wrong_if(w.journal.count(Event::visit_damaged) != 1 || !w.open(), "and remembered");
+    w.began(w.session(), true);
+    const pid_t unit = w.unit("run-r1.service");
+    w.linger();
+    w.job(kAnother);
+    wrong += wrong_if(w.end() != 0 || !w.host.has(unit) || !w.lingers() || !w.has_job(kAnother), "nothing is ended");
+    const std::string why = w.why(Event::visit_not_cleaned);
+    wrong += wrong_if(why.find("lingering, at job 4, the user manager with sleep (") == std::string::npos, "but told");
+  }
+  return wrong;
+}
+
+int wrong_disk() {
+  VisitWorld w;
+  w.places.visits = w.dir.path() + "/missing/visits";
+  w.start_agent();
+  w.login();
+  w.linger();
+  int wrong = wrong_if(w.journal.count(Event::storage_failed) != 1, "told");
+  std::filesystem::create_directory(w.dir.path() + "/missing");
+  w.host.logind_works = false;
+  w.end(2000);
+  wrong += wrong_if(!std::filesystem::exists(w.record()), "written when it can be");
+  wrong += wrong_if(w.journal.count(Event::storage_recovered) != 1, "told too");
+  w.host.logind_works = true;
+  return wrong + wrong_if(w.end() < 0 || w.lingers(), "kept in memory meanwhile");
+}
+
+int wrong_names() {
+  int wrong = 0;
+  for (const char* name : {"", ".", "..", "a/b", "../../etc/cron.d/x", ".hidden"}) {
+    VisitWorld w;
+    Session s = w.session();
+    s.account = name;
+    w.began(s, true);
+    wrong += wrong_if(w.open() || std::filesystem::exists(w.places.visits), name);
+  }
+  return wrong;
+}
+
+// --- shared accounts
+
+int wrong_shared() {
+  VisitWorld w;
+  w.job(kWaiting);
+  w.unit("old.service");
+  w.of_at(60);
+  w.pass();
+  w.login(false);
+  w.manager();
+  w.add(session_group(w.uid, "6"), 6);                     // another session that lives
+  w.add("/system.slice/web.service", kNoAudit, "daemon");  // a service of the account
+  const pid_t left = w.unit("run-r1.service"), at = w.of_at();
+  w.linger();
+  w.job(kAnother);
+  w.visits->session_over(w.session(), false, {6});
+  int wrong = wrong_if(w.journal.count(Event::account_left_running) != 1, "told");
+  wrong += wrong_if(w.why(Event::account_left_running) != "lingering, at job 4", "what");
+  const std::string names = "sleep (" + std::to_string(left) + "), sh (" + std::to_string(at) + ")";
+  wrong += wrong_if(!w.journal.says(Event::account_left_running, names), "and which processes, no others");
+  w.visits->session_over(w.session(6), false, {6});
+  wrong += wrong_if(w.journal.told.size() != 1, "once");
+  w.of_at(kAtAudit, "more");
+  w.visits->session_over(w.session(6), false, {6});
+  wrong +=
+      wrong_if(w.journal.told.size() != 2 || !w.journal.says(Event::account_left_running, "more ("), "what is more");
+  const std::size_t processes = w.host.processes.size();
+  w.host.end_those([](const Process& p) { return p.audit == 6; });
+  wrong += wrong_if(w.end() != 0 || w.host.processes.size() != processes - 1 || !w.lingers() || !w.has_job(kAnother),
+                    "nothing is ended");
+  return wrong + wrong_if(w.journal.told.size() != 2 || w.open() || !w.host.done.empty(), "and no more is said");
+}
+
+int wrong_both() {
+  VisitWorld w;
+  w.login(true);
+  w.began(w.session(6), false);
+  w.start_agent();
+  w.linger();
+  return wrong_if(w.end() != 0 || !w.lingers() || w.journal.count(Event::account_left_running) != 1,
+                  "one visitor who is not the owner makes it shared");
+}
+
+#define TEST(name)                       \
+  void test_##name(void**) {             \
+    assert_int_equal(wrong_##name(), 0); \
+  }
+TEST(nothing)
+TEST(manager)
+TEST(stubborn_manager)
+TEST(lingered)
+TEST(restarting)
+TEST(silent_logind)
+TEST(door)
+TEST(su)
+TEST(at)
+TEST(at_that_multiplies)
+TEST(doubt)
+TEST(unremovable)
+TEST(crontabs)
+TEST(late_agent)
+TEST(later_first)
+TEST(restart)
+TEST(relogin)
+TEST(damage)
+TEST(disk)
+TEST(names)
+TEST(shared)
+TEST(both)
+#undef TEST
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(test_nothing),
+      cmocka_unit_test(test_manager),
+      cmocka_unit_test(test_stubborn_manager),
+      cmocka_unit_test(test_lingered),
+      cmocka_unit_test(test_restarting),
+      cmocka_unit_test(test_silent_logind),
+      cmocka_unit_test(test_door),
+      cmocka_unit_test(test_su),
+      cmocka_unit_test(test_at),
+      cmocka_unit_test(test_at_that_multiplies),
+      cmocka_unit_test(test_doubt),
+      cmocka_unit_test(test_unremovable),
+      cmocka_unit_test(test_crontabs),
+      cmocka_unit_test(test_late_agent),
+      cmocka_unit_test(test_later_first),
+      cmocka_unit_test(test_restart),
+      cmocka_unit_test(test_relogin),
+      cmocka_unit_test(test_damage),
+      cmocka_unit_test(test_disk),
+      cmocka_unit_test(test_names),
+      cmocka_unit_test(test_shared),
+      cmocka_unit_test(test_both),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
