@@ -89,10 +89,12 @@ class Agent final : private InputSink {
   std::uint64_t changes() const { return changes_; }
 
   bool damaged() const { return !damage_.empty(); }
-  Json status() const;
+  Json status(const Sessions* sessions = nullptr) const;
   // What an operator should know, one sentence each; empty: all is well.
   std::vector<std::string> problems() const;
   const Docket& docket() const { return docket_; }
+  std::shared_ptr<const Policy> policy() const { return policies_.in_force().policy; }  // nullptr: none
+  std::vector<DirectoryReport> directories() const { return intake_->report(); }
 
  private:
   // agent.cc

@@ -37,6 +37,16 @@ Json directory_status(const DirectoryReport& d) {
                          {"error", d.error.empty() ? Json() : Json(d.error)}});
 }
 
+Json session_counts(const Sessions* sessions) {
+  if (sessions == nullptr) return Json();
+  std::array<std::int64_t, 3> by_state{};
+  for (const Sessions::View& v : sessions->all()) ++by_state[static_cast<std::size_t>(v.state)];
+  return Json(JsonObject{{"live", Json(by_state[0])},
+                         {"left_behind", Json(by_state[1])},
+                         {"ending", Json(by_state[2])},
+                         {"not_ended", Json(static_cast<std::int64_t>(sessions->not_ended()))}});
+}
+
 }  // namespace
 
 std::vector<std::string> Agent::problems() const {
@@ -63,11 +73,14 @@ std::vector<std::string> Agent::problems() const {
   return found;
 }
 
-Json Agent::status() const {
+Json Agent::status(const Sessions* sessions) const {
   const ClockReading& reading = clock_->reading();
   JsonArray directories, wrong;
   for (const DirectoryReport& d : intake_->report()) directories.push_back(directory_status(d));
   for (std::string& p : problems()) wrong.emplace_back(std::move(p));
+  if (sessions != nullptr && sessions->not_ended() > 0)
+    wrong.emplace_back(std::to_string(sessions->not_ended()) +
+                       " sessions could not be ended: `hallpass host sessions`");
   const std::string storage = publisher_.withdrawn() ? "withdrawn"
                               : alarm_.failing()     ? "failing"
                               : damaged()            ? "damaged"
@@ -93,6 +106,7 @@ Json Agent::status() const {
                          {"clock", clock},
                          {"storage", Json(storage)},
                          {"sudo", sudo_defaults_.status()},
+                         {"sessions", session_counts(sessions)},
                          {"problems", Json(std::move(wrong))}});
 }
 

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "agent/control.h"
+#include "agent/login_watch.h"
+#include "agent/metrics.h"
 #include "agent/relay.h"
 #include "agent/session_keeper.h"
 #include "core/edge/files.h"
@@ -21,18 +23,22 @@ namespace hallpass {
 namespace {
 
 constexpr std::uint64_t kMinute_us = 60'000'000;
+constexpr Seconds kMetricsEvery{5};
 constexpr int kPortion_ms = 20;  // of work on files before other events get their turn
 constexpr std::uint64_t kRelayRetry_us = 200'000;
 constexpr std::uint64_t kExact_us = 1;  // sd-event may otherwise be 250 ms late
 
 class Loop {
  public:
-  Loop(std::unique_ptr<Agent> agent, const Layout& layout, Journal& journal, const LoopHooks& hooks)
+  Loop(std::unique_ptr<Agent> agent, const Layout& layout, AlertingJournal& journal, const AlertQueue& queue,
+       const LoopHooks& hooks)
       : agent_(std::move(agent)),
         layout_(layout),
         journal_(journal),
+        queue_(queue),
         hooks_(hooks),
-        relay_(journal),
+        logins_(journal, static_cast<int>(agent_->config().refused_logins), watch_seams()),
+        relay_(journal, [this](std::string_view datagram) { logins_.take(datagram); }),
         control_([this](const Peer& peer, std::string_view command) { return handle(peer, command); }) {}
   ~Loop() {
     keeper_.reset();
@@ -56,6 +62,8 @@ class Loop {
   void arm_retry();
   void arm_relay();
   void run_programs();
+  LoginWatch::Seams watch_seams();
+  void write_reports();
   Status start_program(const Program& program);
   void forget_program();
   void reload();
@@ -74,13 +82,16 @@ class Loop {
 
   std::unique_ptr<Agent> agent_;
   const Layout& layout_;
-  Journal& journal_;
+  AlertingJournal& journal_;
+  const AlertQueue& queue_;
   const LoopHooks& hooks_;
+  LoginWatch logins_;
   EventRelay relay_;
   ControlSocket control_;
   sd_event* event_ = nullptr;
   std::unique_ptr<SessionKeeper> keeper_;  // none below another root: a machine's sessions are the machine's
   std::uint64_t seen_changes_ = 0;
+  Seconds metrics_at_{-1000};
   sd_event_source* files_ = nullptr;
   sd_event_source* sudoers_ = nullptr;
   // One program at a time. Whoever asked for it may have been told already: it was late, or the agent is another.
@@ -215,6 +226,7 @@ int Loop::on_work(sd_event_source* source, void* p) {
 
 int Loop::on_minute(sd_event_source* source, std::uint64_t due, void* p) {
   self(p).agent_->minute();
+  self(p).journal_.minute();
   if (self(p).keeper_) self(p).keeper_->minute();
   sd_event_source_set_time(source, due + kMinute_us);
   sd_event_source_set_enabled(self(p).work_, SD_EVENT_ON);
@@ -251,7 +263,28 @@ void Loop::after_work() {
   int working = SD_EVENT_OFF;
   sd_event_source_get_enabled(work_, &working);
   run_programs();
-  if (working == SD_EVENT_OFF) write_status(*agent_, layout_);
+  if (working == SD_EVENT_OFF) write_reports();
+}
+
+LoginWatch::Seams Loop::watch_seams() {
+  LoginWatch::Seams seams;
+  seams.clock = read_clock;
+  seams.outside_hours = [this](std::string_view subject, std::string_view account) {
+    return request_outside_hours(agent_->docket(), subject, account, agent_->clock().now());
+  };
+  seams.alerts = [this](std::string_view grant) { return grant_alerts(agent_->docket(), grant); };
+  return seams;
+}
+
+// For `hallpass host status`, and for node_exporter, which reads whatever lies in a directory: replaced by rename.
+void Loop::write_reports() {
+  write_status(*agent_, layout_, keeper_ ? &keeper_->sessions() : nullptr);
+  const Seconds now = agent_->clock().reading().boottime;
+  if (now < metrics_at_ + kMetricsEvery) return;
+  metrics_at_ = now;
+  const Figures figures{agent_.get(), keeper_ ? &keeper_->sessions() : nullptr, &journal_.counts(), queue_.waiting(),
+                        &logins_.counts()};
+  [[maybe_unused]] const Status written = write_file_durably(layout_.metrics(), metrics_text(figures), 0644);
 }
 
 // What the agent wants run, one after the other, while the loop goes on.
@@ -354,6 +387,7 @@ void Loop::reload() {
       sd_event_exit(event_, 1);  // systemd starts us again
     }
     agent_ = std::move(next);
+    logins_.set_refused_logins(static_cast<int>(agent_->config().refused_logins));
     if (keeper_) keeper_->configure();
   }
   watch_files();
@@ -387,7 +421,7 @@ int Loop::run() {
     keeper_->start();
   }
   after_work();
-  write_status(*agent_, layout_);
+  write_reports();
   sd_notify(0, "READY=1");
   journal_.event(Event::agent_started, "hallpass-agent runs");
   const int code = sd_event_loop(event_);
@@ -398,8 +432,9 @@ int Loop::run() {
 
 }  // namespace
 
-int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, Journal& journal, const LoopHooks& hooks) {
-  Loop loop(std::move(agent), layout, journal, hooks);
+int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, AlertingJournal& journal,
+                   const AlertQueue& queue, const LoopHooks& hooks) {
+  Loop loop(std::move(agent), layout, journal, queue, hooks);
   if (!loop.prepare()) {
     std::fputs("hallpass-agent: cannot prepare the event loop\n", stderr);
     return 1;
@@ -407,8 +442,9 @@ int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, Journal& 
   return loop.run();
 }
 
-void write_status(const Agent& agent, const Layout& layout) {
-  [[maybe_unused]] const Status written = write_file_durably(layout.status(), to_pretty_json(agent.status()), 0644);
+void write_status(const Agent& agent, const Layout& layout, const Sessions* sessions) {
+  [[maybe_unused]] const Status written =
+      write_file_durably(layout.status(), to_pretty_json(agent.status(sessions)), 0644);
 }
 
 }  // namespace hallpass

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "agent/agent.h"
+#include "agent/alerts.h"
 
 namespace hallpass {
 
@@ -22,9 +23,10 @@ struct LoopHooks {
 };
 
 // Runs until SIGTERM or SIGINT. Returns the exit code.
-int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, Journal& journal, const LoopHooks& hooks);
+int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, AlertingJournal& journal,
+                   const AlertQueue& queue, const LoopHooks& hooks);
 
 // {"hallpass":"status/1",...} where readers expect it. Failure is no more than a status that gets old.
-void write_status(const Agent& agent, const Layout& layout);
+void write_status(const Agent& agent, const Layout& layout, const Sessions* sessions = nullptr);
 
 }  // namespace hallpass

@@ -23,6 +23,7 @@ struct Layout {
   std::string status() const { return at(paths::kStatus); }
   std::string event_socket() const { return at(paths::kEventSocket); }
   std::string control_socket() const { return at(paths::kControlSocket); }
+  std::string metrics() const { return at(paths::kRunDir) + "/metrics/hallpass.prom"; }
   std::string sessions() const { return at(paths::kSessions); }
   std::string visits() const { return at(paths::kStateDir) + "/visits"; }
   std::string alerts_told() const { return at(paths::kRunDir) + "/alerts-told"; }

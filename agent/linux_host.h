@@ -27,6 +27,7 @@ class LinuxHost final : public SessionHost {
   Milliseconds uptime() const override;
   Milliseconds slept() const override;
   long ticks_per_second() const override;
+  void look_again() override { looked_us_ = 0; }
   std::vector<Process> processes_of_audit(std::uint32_t audit) override;
   std::vector<Process> processes_of_login(uid_t login_uid) override;
   std::vector<Process> processes_of_user(uid_t uid) override;
@@ -71,6 +72,8 @@ class LinuxHost final : public SessionHost {
   static int on_reload_time(sd_event_source*, std::uint64_t, void* p);
 
   ProcessTable table_;
+  std::uint64_t looked_us_ = 0;  // CLOCK_BOOTTIME of the look that filled `by_audit_`; 0: none
+  std::map<std::uint32_t, std::vector<pid_t>> by_audit_;
   sd_event* event_;
   LimitFailed limit_failed_;
   sd_bus* bus_ = nullptr;

@@ -122,6 +122,7 @@ int run(const Options& options) {
   }
   make_directory(layout.at(paths::kStateDir), 0700);
   make_directory(layout.at(paths::kRunDir), 0755);
+  make_directory(layout.at(paths::kRunDir) + "/metrics", 0755);
   FileSnapshotStore store(layout.snapshot(), layout.withdrawn());
   std::unique_ptr<Agent> agent = make_agent(layout, std::move(*configuration), journal, store);
   if (const Status started = agent->start(); !started) {
@@ -142,7 +143,7 @@ int run(const Options& options) {
                   {{"WHY", wrong}});
     return nullptr;
   };
-  return run_event_loop(std::move(agent), layout, journal, hooks);
+  return run_event_loop(std::move(agent), layout, journal, queue, hooks);
 }
 
 }  // namespace

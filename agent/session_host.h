@@ -39,6 +39,8 @@ class SessionHost {
   virtual long ticks_per_second() const = 0;         // of Process::start, which counts CLOCK_BOOTTIME too
 
   // --- what runs. Kernel threads are left out. A process that ends meanwhile is left out, too.
+  // processes_of_audit() may answer from one look at all processes for a moment; from this call on only from a new one.
+  virtual void look_again() {}
   virtual std::vector<Process> processes_of_audit(std::uint32_t audit) = 0;
   virtual std::vector<Process> processes_of_login(uid_t login_uid) = 0;   // that descend from any login of this user
   virtual std::vector<Process> processes_of_user(uid_t uid) = 0;          // by real user

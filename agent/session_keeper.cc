@@ -86,7 +86,25 @@ void SessionKeeper::start() {
   visits_->load();
   configure();
   sessions_->start();
+  tell_of_alerting_grants();
   arm();
+}
+
+// Whoever logged in while no agent ran was told to nobody.
+void SessionKeeper::tell_of_alerting_grants() {
+  std::set<Digest> told;
+  for (const Sessions::View& view : sessions_->all()) {
+    for (const Admission* a : agent_().admitting(view.session.account, view.session.subject)) {
+      if (!a->alert || !(a->grant == view.session.grant) || !told.insert(a->grant).second) continue;
+      journal_.event(Event::alert_grant_used,
+                     a->subject + " uses grant " + a->id + " (" + a->runbook + "): " + a->reason,
+                     {{"GRANT", a->id},
+                      {"SUBJECT", a->subject},
+                      {"ACCOUNT", a->account},
+                      {"RUNBOOK", a->runbook},
+                      {"REASON", a->reason}});
+    }
+  }
 }
 
 void SessionKeeper::configure() {

@@ -45,6 +45,7 @@ class SessionKeeper final : public SessionDesk {
   Sessions::Seams seams();
   SessionFacts facts(const Sessions::View& view) const;
   std::vector<Power> powers(const std::string& account, const std::string& subject) const;
+  void tell_of_alerting_grants();
   void watch(const std::string& directory);
   void arm();
   static int on_change(sd_event_source*, int, std::uint32_t, void* p);

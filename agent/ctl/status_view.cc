@@ -116,6 +116,9 @@ StatusView view_status(const Json& status, const ClockReading& clock, const Zone
                         out.when(time, "floor"));
   out.line("storage", text_of(&status, "storage"));
   out.line("sudo", sudo_words(status.find("sudo")));
+  if (const Json* sessions = status.find("sessions"); sessions != nullptr && sessions->as_object() != nullptr)
+    out.line("sessions", text_of(sessions, "live") + " live, " + text_of(sessions, "left_behind") + " left behind, " +
+                             text_of(sessions, "ending") + " ending");
   const Json* problems = status.find("problems");
   const JsonArray* list = problems == nullptr ? nullptr : problems->as_array();
   if (!view.stale.empty()) out.line("WRONG", view.stale);

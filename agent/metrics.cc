@@ -1,0 +1,122 @@
+#include "agent/metrics.h"
+
+#include <array>
+#include <cstdio>
+
+namespace hallpass {
+namespace {
+
+// A label's value: backslash, quote and newline are escaped.
+std::string quoted(std::string_view value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out + "\"";
+}
+
+std::string number(double value) {
+  std::array<char, 40> text{};
+  std::snprintf(text.data(), text.size(), "%.17g", value);
+  return text.data();
+}
+
+class Text {
+ public:
+  void family(const std::string& name, const char* type, const char* help) {
+    name_ = "hallpass_" + name;
+    text_ += "# HELP " + name_ + " " + help + "\n# TYPE " + name_ + " " + type + "\n";
+  }
+  void value(double v, const std::string& labels = {}, const std::string& suffix = {}) {
+    text_ += name_ + suffix + (labels.empty() ? "" : "{" + labels + "}") + " " + number(v) + "\n";
+  }
+  void alone(const std::string& name, const char* type, const char* help, double v) {
+    family(name, type, help);
+    value(v);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string name_, text_;
+};
+
+double since_epoch(UnixTime t) {
+  return static_cast<double>(to_unix(t));
+}
+
+void add_grants(const Agent& agent, Text& out) {
+  std::map<GrantState, std::uint64_t> by_state;
+  for (const auto& [request, grant] : agent.docket().all()) by_state[grant.state] += grant.known ? 1 : 0;
+  out.family("grants", "gauge", "Grants that this host knows of, by state.");
+  for (const GrantState s : {GrantState::active, GrantState::pending, GrantState::ended, GrantState::denied,
+                             GrantState::revoked, GrantState::void_}) {
+    out.value(static_cast<double>(by_state[s]), "state=" + quoted(to_string(s)));
+  }
+  out.alone("admissions", "gauge", "Grants that admit somebody to this host, now or soon.",
+            static_cast<double>(agent.docket().admissions().size()));
+}
+
+void add_sessions(const Sessions& sessions, Text& out) {
+  std::array<std::uint64_t, 3> by_state{};
+  for (const Sessions::View& v : sessions.all()) ++by_state[static_cast<std::size_t>(v.state)];
+  out.family("sessions", "gauge", "Registered sessions, by state.");
+  constexpr std::array<const char*, 3> kNames = {"live", "left_behind", "ending"};
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    out.value(static_cast<double>(by_state[i]), "state=" + quoted(kNames[i]));
+  out.alone("sessions_not_ended", "gauge", "Sessions whose end fails right now.",
+            static_cast<double>(sessions.not_ended()));
+  const EndDelays& delays = sessions.delays();
+  out.family("session_end_delay_seconds", "histogram",
+             "How long after its time it was proven that nothing of a session is left.");
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < std::size(EndDelays::kBounds); ++i) {
+    std::array<char, 16> bound{};
+    std::snprintf(bound.data(), bound.size(), "%g", EndDelays::kBounds[i]);
+    sum += delays.counts[i];
+    out.value(static_cast<double>(sum), "le=" + quoted(bound.data()), "_bucket");
+  }
+  sum += delays.counts.back();
+  out.value(static_cast<double>(sum), "le=\"+Inf\"", "_bucket");
+  out.value(delays.sum, "", "_sum");
+  out.value(static_cast<double>(sum), "", "_count");
+}
+
+void add_freshness(const Agent& agent, Text& out) {
+  const Timekeeper& clock = agent.clock();
+  out.alone("updated_timestamp_seconds", "gauge", "When the agent wrote this.", since_epoch(clock.reading().wall));
+  out.alone("clock_synchronised", "gauge", "1: the kernel says that the clock is synchronised.",
+            clock.synchronised() ? 1 : 0);
+  out.alone("problems", "gauge", "What `hallpass host status` finds wrong.",
+            static_cast<double>(agent.problems().size()));
+  if (const auto policy = agent.policy()) {
+    out.alone("policy_version", "gauge", "The policy in force.", static_cast<double>(policy->version));
+    out.alone("policy_valid_until_timestamp_seconds", "gauge", "When it expires.", since_epoch(policy->valid_until));
+  }
+  out.family("directory_scanned_timestamp_seconds", "gauge", "When a directory was last read to its end.");
+  for (const DirectoryReport& d : agent.directories())
+    out.value(since_epoch(d.last_scan), "directory=" + quoted(d.path));
+  out.family("directory_readable", "gauge", "1: it can be read.");
+  for (const DirectoryReport& d : agent.directories())
+    out.value(d.error.empty() ? 1 : 0, "directory=" + quoted(d.path));
+}
+
+}  // namespace
+
+std::string metrics_text(const Figures& f) {
+  Text out;
+  add_freshness(*f.agent, out);
+  add_grants(*f.agent, out);
+  if (f.sessions != nullptr) add_sessions(*f.sessions, out);
+  out.family("decisions_total", "counter", "What sshd's and sudo's modules told since the agent started, by event.");
+  for (const auto& [event, count] : *f.decisions) out.value(static_cast<double>(count), "event=" + quoted(event));
+  out.family("alerts_total", "counter", "Alerts since the agent started, by what became of them.");
+  out.value(static_cast<double>(f.alerts->queued), "result=\"queued\"");
+  out.value(static_cast<double>(f.alerts->left_out), "result=\"left_out\"");
+  out.value(static_cast<double>(f.alerts->lost), "result=\"lost\"");
+  if (f.alerts_waiting)
+    out.alone("alerts_waiting", "gauge", "Alerts that wait for delivery.", static_cast<double>(*f.alerts_waiting));
+  return out.take();
+}
+
+}  // namespace hallpass
