@@ -49,11 +49,18 @@ bool SessionEnding::proven() {
   return host_.group_empty(session_.control_group) && !host_.session_listed(session_.logind) && strays().empty();
 }
 
-// A control group that holds nothing but the session's is killed whole: no fork escapes that. True: there was something
-// new to the last.
-bool SessionEnding::kill_strays() {
+// In the session's own control group, or below it.
+bool SessionEnding::within(const Process& process) const {
+  const std::string& group = session_.control_group;
+  return process.group == group || process.group.starts_with(group + "/");
+}
+
+// A control group that holds nothing but the session's is killed whole: no fork escapes that. What is still seen of the
+// session's own, killed already, only needs time to die. True: there was something new to the last.
+bool SessionEnding::kill_strays(bool group_killed) {
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    const std::vector<Process> found = strays();
+    std::vector<Process> found = strays();
+    if (group_killed) std::erase_if(found, [&](const Process& p) { return within(p); });
     bool news = false;
     std::map<std::string, std::vector<const Process*>> by_group;
     for (const Process& p : found) by_group[p.group].push_back(&p);
@@ -68,20 +75,31 @@ bool SessionEnding::kill_strays() {
       }
     }
     if (!news) return false;  // what was killed before needs time to die
+    host_.look_again();
   }
   return true;
 }
 
 bool SessionEnding::step() {
+  host_.look_again();
+  act();
+  host_.look_again();
+  return prove();
+}
+
+void SessionEnding::act() {
   const Milliseconds now = host_.uptime();
-  if (now < next_) return false;
-  if (now >= began_ + kGentle) {
-    if (!host_.group_empty(session_.control_group) && !host_.kill_group(session_.control_group))
-      host_.kill_session(session_.logind);
-    const bool more = kill_strays();
-    pause_ = more || !killing_ ? kShortestPause : std::min(pause_ * 2, kLongestPause);
-    killing_ = true;
-  }
+  due_ = now >= next_;
+  if (!due_ || now < began_ + kGentle) return;
+  const bool group_killed = host_.group_empty(session_.control_group) || host_.kill_group(session_.control_group);
+  if (!group_killed) host_.kill_session(session_.logind);
+  const bool more = kill_strays(group_killed);
+  pause_ = more || !killing_ ? kShortestPause : std::min(pause_ * 2, kLongestPause);
+  killing_ = true;
+}
+
+bool SessionEnding::prove() {
+  if (!std::exchange(due_, false)) return false;
   if (proven()) return true;
   next_ = host_.uptime() + pause_;
   if (!killing_) next_ = std::min(next_, began_ + kGentle);

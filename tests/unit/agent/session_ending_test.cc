@@ -69,7 +69,7 @@ const Case kCases[] = {
      [](FakeHost& h) { h.add(1, 5, "/user.slice/user-1000.slice/user@1000.service/app.slice/x.service"); }, true, 220,
      1},
     {"a zombie", [](FakeHost& h) { h.add(1, 5, "/elsewhere").state = 'Z'; }},
-    {"one that cannot be killed", [](FakeHost& h) { h.add(77, 5, kScope).state = 'D'; }, false, 60000, 1, 0,
+    {"one that cannot be killed", [](FakeHost& h) { h.add(77, 5, kScope).state = 'D'; }, false, 60000, 0, 0,
      "process 77 (sleep, waits for a disk)"},
     {"logind hangs", [](FakeHost& h) { h.add(1, 5, kScope), h.logind_works = false; }, false, 60000, 0, 0,
      "systemd-logind still lists session 5"},
