@@ -398,7 +398,12 @@ void Loop::reload() {
 
 Result<std::string> Loop::handle(const Peer& peer, std::string_view command) {
   if (keeper_) {
-    if (auto answer = session_command(*keeper_, caller_of(peer), command)) return *answer;
+    if (auto answer = session_command(*keeper_, caller_of(peer), command)) {
+      // Any user may ask: only what has changed something has its status written.
+      if (agent_->changes() != seen_changes_) after_work();
+      arm_retry();
+      return *answer;
+    }
   }
   if (command == "clock-accept") {
     if (const Status done = agent_->accept_clock(); !done) return done.error();
@@ -417,7 +422,8 @@ Result<std::string> Loop::handle(const Peer& peer, std::string_view command) {
 int Loop::run() {
   sd_event_source_set_enabled(work_, SD_EVENT_ON);
   if (layout_.root.empty()) {
-    keeper_ = std::make_unique<SessionKeeper>(event_, layout_, journal_, [this]() -> Agent& { return *agent_; });
+    keeper_ = std::make_unique<SessionKeeper>(
+        event_, layout_, journal_, [this]() -> Agent& { return *agent_; }, [this] { arm_next_change(); });
     keeper_->start();
   }
   after_work();

@@ -5,11 +5,13 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <sstream>
 
 #include "core/edge/files.h"
@@ -29,10 +31,20 @@ std::set<uid_t> forbidden_before() {
   return uids;
 }
 
+// Of a session's connection, as logind heard it from sshd.
+std::string remote_host(const std::string& logind) {
+  char* host = nullptr;
+  if (sd_session_get_remote_host(logind.c_str(), &host) < 0) return "";
+  std::string text = host;
+  std::free(host);
+  return text;
+}
+
 }  // namespace
 
-SessionKeeper::SessionKeeper(sd_event* event, const Layout& layout, Journal& journal, std::function<Agent&()> agent)
-    : event_(event), layout_(layout), journal_(journal), agent_(std::move(agent)) {
+SessionKeeper::SessionKeeper(sd_event* event, const Layout& layout, Journal& journal, std::function<Agent&()> agent,
+                             std::function<void()> due_moved)
+    : event_(event), layout_(layout), journal_(journal), agent_(std::move(agent)), due_moved_(std::move(due_moved)) {
   host_ = std::make_unique<LinuxHost>(
       event_, [this](const std::string& id, const std::string& why) { sessions_->limit_failed(id, why); });
   Visits::Places places;
@@ -142,6 +154,7 @@ void SessionKeeper::arm() {
   const auto next = sessions_->next_step();
   if (next) sd_event_source_set_time(step_, static_cast<std::uint64_t>(next->count()) * 1000);
   sd_event_source_set_enabled(step_, next ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+  due_moved_();
 }
 
 int SessionKeeper::on_change(sd_event_source*, int fd, std::uint32_t, void* p) {
@@ -168,7 +181,10 @@ UnixTime SessionKeeper::now() const {
 
 std::vector<SessionFacts> SessionKeeper::all() const {
   std::vector<SessionFacts> found;
-  for (const Sessions::View& view : sessions_->all()) found.push_back(facts(view));
+  for (const Sessions::View& view : sessions_->all()) {
+    found.push_back(facts(view));
+    found.back().from = remote_host(view.session.logind);
+  }
   return found;
 }
 

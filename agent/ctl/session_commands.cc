@@ -24,10 +24,9 @@ Result<Json> ask(const Layout& layout, const std::string& command) {
   return parse_json(*answer);
 }
 
-// Why an ordinary user hears nothing, and what serves meanwhile.
-int complain_of_agent(const Error& error) {
-  if (error.code == Errc::mismatch) return complain(error.message);
-  return complain(error.message + "\nWhat your grants allow and how long, without it: sudo -l");
+// instead: what serves while there is no agent.
+int complain_of_agent(const Error& error, const std::string& instead) {
+  return complain(error.message + (error.code == Errc::mismatch ? "" : "\n" + instead));
 }
 
 int only_root() {
@@ -52,29 +51,25 @@ bool registered(const Json& sessions, const std::string& name) {
 
 int run_time(const Layout& layout, bool as_json) {
   const Result<Json> answer = ask(layout, "time");
-  if (!answer) return complain_of_agent(answer.error());
+  if (!answer) return complain_of_agent(answer.error(), "What your grants allow and how long, without it: sudo -l");
   std::fputs((as_json ? to_pretty_json(*answer) : time_lines(*answer, read_clock().wall)).c_str(), stdout);
   return kFine;
 }
 
 int run_done(const Layout& layout, bool yes) {
-  if (!yes) {
-    const Result<Json> facts = ask(layout, "time");
-    if (!facts) return complain_of_agent(facts.error());
-    if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) {
-      complain("there is no terminal to ask on; run this again with --yes");
-      return kUsage;
-    }
-    if (!agreed(done_question(*facts))) return complain("you said no; nothing has changed");
+  const Result<Json> facts = ask(layout, "time");
+  if (!facts)
+    return complain_of_agent(facts.error(), "To end your access without it: leave this session, and hallpass revoke");
+  if (!yes && (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0)) {
+    complain("there is no terminal to ask on; run this again with --yes");
+    return kUsage;
   }
+  if (!yes && !agreed(done_question(*facts))) return complain("you said no; nothing has changed");
+  // Said first: afterwards nobody may be there to hear it.
+  std::fputs(done_lines(*facts).c_str(), stdout);
+  std::fflush(stdout);
   const Result<Json> answer = ask(layout, "done");
-  if (!answer) {
-    return complain(answer.error().code == Errc::mismatch
-                        ? answer.error().message
-                        : answer.error().message + "\nTo end it without this host's agent: exit, and hallpass revoke");
-  }
-  std::fputs(done_lines(*answer).c_str(), stdout);
-  return kFine;
+  return answer ? kFine : complain("that failed: " + answer.error().message);
 }
 
 int run_sessions(const Layout& layout, bool as_json) {

@@ -139,13 +139,14 @@ std::string done_question(const Json& answer) {
 }
 
 std::string done_lines(const Json& answer) {
-  const JsonArray& grants = list(answer, "grants");
-  std::string text = "Your access to " + member_text(answer, "host") + " as " + member_text(answer, "account") +
-                     " is over; your sessions end now.\n";
-  if (grants.empty()) return text;
-  text += "Given back on this host: " + joined(grants) + ". Elsewhere: hallpass revoke " +
-          (grants.size() == 1 ? joined(grants) : "ID") + "\n";
-  return text;
+  JsonArray ids;
+  for (const Json& g : list(answer, "grants")) ids.emplace_back(member_text(g, "id"));
+  const std::string host = member_text(answer, "host");
+  std::string text = "Ending your access to " + host + " as " + member_text(answer, "account") +
+                     ", and your sessions on this account.\n";
+  if (ids.empty()) return text;
+  return text + "Given back on " + host + ": " + joined(ids) + ". Elsewhere: hallpass revoke " +
+         (ids.size() == 1 ? joined(ids) : "ID") + "\n";
 }
 
 std::string session_lines(const Json& answer, UnixTime now) {

@@ -13,7 +13,7 @@ namespace hallpass {
 std::string time_lines(const Json& answer, UnixTime now);
 // Of `time`, before `done`: "End your access to web-3 as alice now? ...".
 std::string done_question(const Json& answer);
-// Of `done`.
+// Of `time`, once he has agreed.
 std::string done_lines(const Json& answer);
 // Of `sessions`: a table, its columns aligned; empty: there are none.
 std::string session_lines(const Json& answer, UnixTime now);

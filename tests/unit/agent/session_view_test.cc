@@ -279,9 +279,9 @@ int wrong_lines() {
                         "End your access to web-3 as alice now? This session ends, and any other of yours on this "
                         "account.",
                     "the question");
-  wrong += wrong_if(done_lines(answer_to(desk, kAlice, "done")) !=
-                        "Your access to web-3 as alice is over; your sessions end now.\n"
-                        "Given back on this host: k7m3-9x2d-q4fh and 0000-0000-0000. Elsewhere: hallpass revoke ID\n",
+  wrong += wrong_if(done_lines(answer_to(desk, kAlice, "time")) !=
+                        "Ending your access to web-3 as alice, and your sessions on this account.\n"
+                        "Given back on web-3: k7m3-9x2d-q4fh and 0000-0000-0000. Elsewhere: hallpass revoke ID\n",
                     "done");
   desk.sessions[0].state = SessionFacts::State::ending;
   wrong += wrong_if(!time_lines(answer_to(desk, kAlice, "time"), now).starts_with("This session is being ended: grant"),
