@@ -137,6 +137,21 @@ bool is_of_atd(std::string_view group) {
   return is_below(group, "/system.slice") && ends_with(group, "/atd.service");
 }
 
+bool is_of_cron(std::string_view group) {
+  return is_below(group, "/system.slice") && (ends_with(group, "/cron.service") || ends_with(group, "/crond.service"));
+}
+
+bool changes_user(const std::string& service) {
+  static const std::set<std::string> kServices = {"su",      "su-l",      "sudo", "sudo-i",
+                                                  "runuser", "runuser-l", "doas", "polkit-1"};
+  return kServices.count(service) != 0;
+}
+
+bool runs_jobs(const std::string& service) {
+  static const std::set<std::string> kServices = {"atd", "cron", "crond", "systemd-user"};
+  return kServices.count(service) != 0;
+}
+
 std::int64_t wall_clock() {
   struct timespec now {};
   ::clock_gettime(CLOCK_REALTIME, &now);

@@ -51,6 +51,13 @@ bool is_manager_itself(const Process& process, std::string_view manager);
 // Of at's daemon in the system's own manager. A unit of that name in a user's manager is not it.
 bool is_of_atd(std::string_view group);
 
+// Of cron's, which runs what the crontab says; that is told by itself.
+bool is_of_cron(std::string_view group);
+// By the PAM service that made a logind session: another user's identity taken on; a program that runs things for
+// absent users. Neither is a login.
+bool changes_user(const std::string& service);
+bool runs_jobs(const std::string& service);
+
 // CLOCK_REALTIME, nanoseconds since 1970.
 std::int64_t wall_clock();
 // When a process started, by the wall clock as it is now.

@@ -31,19 +31,6 @@ std::string counted(std::size_t n, const std::string& one, const std::string& ma
   return std::to_string(n) + " " + (n == 1 ? one : many);
 }
 
-// Another user's identity taken on, not a login.
-bool changes_user(const std::string& service) {
-  static const std::set<std::string> kServices = {"su",      "su-l",      "sudo", "sudo-i",
-                                                  "runuser", "runuser-l", "doas", "polkit-1"};
-  return kServices.count(service) != 0;
-}
-
-// Programs that run for absent users. Where PAM gives them a session (Red Hat) it is no door.
-bool runs_jobs(const std::string& service) {
-  static const std::set<std::string> kServices = {"atd", "cron", "crond", "systemd-user"};
-  return kServices.count(service) != 0;
-}
-
 bool is_slice(std::string_view group) {
   constexpr std::string_view kEnd = ".slice";
   return group.size() >= kEnd.size() && group.substr(group.size() - kEnd.size()) == kEnd;
@@ -85,13 +72,14 @@ bool VisitEnding::is_since(const Process& process) const {
 VisitEnding::Bounds VisitEnding::bounds(const std::vector<AtJob>& jobs) const {
   Bounds b;
   for (const Visit::Job& old : visit_.jobs) {
-    const bool waits =
-        std::any_of(jobs.begin(), jobs.end(), [&](const AtJob& j) { return j.name() == old.name && !j.runs(); });
-    if (waits) continue;
-    // One that ran already at the beginning is known by its login; but it can have made a successor at any time.
-    const bool known_login = old.ran && visit_.boot == boot_;
+    // One that ran at the beginning is known by its login, until a reboot; it makes a successor when it ends, if at
+    // all.
+    const bool ran_known = old.ran && visit_.boot == boot_;
+    const bool as_it_was = std::any_of(jobs.begin(), jobs.end(),
+                                       [&](const AtJob& j) { return j.name() == old.name && j.runs() == ran_known; });
+    if (as_it_was) continue;
     b.jobs = std::min(b.jobs, old.ran ? visit_.began : at_job_due(old.name));
-    if (!known_login) b.processes = std::min(b.processes, at_job_due(old.name));
+    if (!ran_known) b.processes = std::min(b.processes, at_job_due(old.name));
   }
   return b;
 }
@@ -201,16 +189,19 @@ void VisitEnding::end_session(const std::string& id, const std::string& service)
 }
 
 void VisitEnding::look_at_sessions() {
-  sessions_ = host_.sessions_of_user(visit_.uid);
   at_sessions_.clear();
   door_by_.clear();
-  for (const std::string& id : sessions_) {
+  foreign_sessions_ = false;
+  for (const std::string& id : host_.sessions_of_user(visit_.uid)) {
     const std::string service = host_.session_service(id);
     if (runs_jobs(service)) {
+      foreign_sessions_ = true;
       if (service == "atd") at_sessions_.insert(session_group(visit_.uid, id));
     } else if (made_from_within(id, service)) {
       end_session(id, service);
-    } else if (!changes_user(service)) {
+    } else if (changes_user(service)) {
+      foreign_sessions_ = true;
+    } else {
       door_by_ = "session " + id + (service.empty() ? "" : " (" + printable(service) + ")");
     }
   }
@@ -251,7 +242,7 @@ void VisitEnding::end_whole_manager(const std::vector<Process>& processes) {
   if (!manager_asked_) {
     manager_asked_ = now;
     // It would end all of the user's sessions: what cron runs, where that has a session, is not ours to end.
-    if (sessions_.empty()) host_.terminate_user(visit_.uid);
+    if (!foreign_sessions_) host_.terminate_user(visit_.uid);
   } else if (now >= *manager_asked_ + kThenManager) {
     kill_all(manager_, processes);
   } else if (now >= *manager_asked_ + kThenUnits) {

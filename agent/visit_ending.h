@@ -65,11 +65,11 @@ class VisitEnding {
   std::uint64_t since_;
   Milliseconds began_;
 
-  std::vector<std::string> sessions_;  // that logind lists, as the last step saw them
   std::set<std::string> at_sessions_;  // control groups of those that at's daemon made (Red Hat's)
   std::string door_by_;                // another login, for people
   bool door_ = false;
-  int clean_ = 0;  // steps in a row that found nothing
+  bool foreign_sessions_ = false;  // neither logins nor ours to end
+  int clean_ = 0;                  // steps in a row that found nothing
   std::optional<Milliseconds> manager_asked_, linger_asked_;
   std::map<std::string, Milliseconds> sessions_asked_;
 

@@ -118,18 +118,23 @@ std::vector<std::string> Visits::things_left(const Visit& visit) {
   return things;
 }
 
-// Processes of any login to the account that no registered session has. Those that no login began are services; what
-// another account's session runs here belongs to that session.
+// Processes of any login to the account that no registered session has and that are not another login's: a session in a
+// scope of its own is one, unless it was made from within by su; what is root's is a login in progress or at's own.
+// What no login began is a service, and what another account's session runs here belongs to that session.
 std::vector<Process> Visits::left_running(const Visit& visit, const std::set<std::uint32_t>& audits) {
   const std::string manager = manager_group(visit.uid);
   const std::uint64_t since = visit.since(places_.boot);
+  std::set<std::string> logins;
+  for (const std::string& id : host_.sessions_of_user(visit.uid)) {
+    if (!changes_user(host_.session_service(id))) logins.insert(session_group(visit.uid, id));
+  }
   std::vector<Process> left = host_.processes_of_login(visit.uid);
   std::erase_if(left, [&](const Process& p) {
-    if (p.start < since || audits.count(p.audit) != 0) return true;
+    if (p.start < since || audits.count(p.audit) != 0 || logins.count(p.group) != 0) return true;
     if (is_manager_itself(p, manager)) return true;  // goes by itself, or lingers, which is told
     const std::string unit = unit_of(p.group, manager);
     if (is_below(p.group, manager)) return visit.had_unit(unit) || unit == manager + "/session.slice/dbus.service";
-    return p.audit == kNoAudit || visit.had_login(p.audit, places_.boot);
+    return p.uid != visit.uid || is_of_cron(p.group) || p.audit == kNoAudit || visit.had_login(p.audit, places_.boot);
   });
   return left;
 }

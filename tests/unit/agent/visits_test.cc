@@ -12,7 +12,8 @@ namespace {
 using namespace hallpass;           // NOLINT(google-build-using-namespace)
 using namespace hallpass::testing;  // NOLINT(google-build-using-namespace)
 
-constexpr char kWaiting[] = "a0000301c8a063", kAnother[] = "a0000401c8a063", kRunning[] = "=0000501c8a063";
+constexpr char kWaiting[] = "a0000301c8a063", kAnother[] = "a0000401c8a063", kRunning[] = "=0000501c8a063",
+               kRunningBefore[] = "=0000701c8a063";
 
 constexpr char kRanLongAgo[] = "a0000600000001";  // was due in 1970
 
@@ -183,6 +184,7 @@ int wrong_su() {
 int wrong_at() {
   VisitWorld w;
   w.job(kWaiting);
+  w.job(kRunningBefore);
   const pid_t daemon = w.add("/system.slice/atd.service", kNoAudit, "atd");
   w.process(daemon).uid = w.uid + 1;
   const pid_t old_background = w.of_at(60);
@@ -197,7 +199,7 @@ int wrong_at() {
   const pid_t child_of_old = w.of_at(60), of_cron = w.add("/system.slice/cron.service", 61);
   int wrong = wrong_if(w.end() < 0, "over");
   wrong += wrong_if(w.has_job(kAnother) || w.has_job(kRunning), "jobs that came are gone");
-  wrong += wrong_if(!w.has_job(kWaiting), "the one before waits");
+  wrong += wrong_if(!w.has_job(kWaiting) || !w.has_job(kRunningBefore), "those before wait and run");
   wrong += wrong_if(w.host.has(shell) || w.host.has(background) || w.host.has(own_atd) || w.host.has(without_login),
                     "what they run is gone");
   wrong += wrong_if(!w.host.has(daemon), "at's daemon lives");
@@ -249,7 +251,18 @@ int wrong_doubt() {
   later.job(kAnother);
   const pid_t at = later.of_at();
   wrong += wrong_if(later.end() < 0 || later.has_job(kAnother) || later.host.has(at), "not due: not its");
-  return wrong + wrong_if(later.journal.count(Event::visit_not_cleaned) != 0, "no doubt");
+  wrong += wrong_if(later.journal.count(Event::visit_not_cleaned) != 0, "no doubt");
+  // One that ran at the login has ended, and may have made its successor; what it left running is known.
+  VisitWorld ended;
+  const std::string before = ended.job(kRunningBefore);
+  const pid_t of_it = ended.of_at(60);
+  ended.pass();
+  ended.login();
+  std::filesystem::remove(before);
+  ended.job(kAnother);
+  const pid_t fresh = ended.of_at();
+  wrong += wrong_if(ended.end() < 0 || !ended.has_job(kAnother) || !ended.host.has(of_it), "a successor");
+  return wrong + wrong_if(ended.host.has(fresh), "but no process");
 }
 
 int wrong_unremovable() {
@@ -442,9 +455,14 @@ int wrong_shared() {
   w.of_at(60);
   w.pass();
   w.login(false);
+  w.host.sessions["70"] = "su-l";  // made from within, of what at runs
   w.manager();
-  w.add(session_group(w.uid, "6"), 6);                     // another session that lives
-  w.add("/system.slice/web.service", kNoAudit, "daemon");  // a service of the account
+  w.add(session_group(w.uid, "6"), 6);                                       // another session that lives
+  w.add("/system.slice/web.service", kNoAudit, "daemon");                    // a service of the account
+  w.process(w.add("/system.slice/ssh.service", 8, "sshd")).uid = w.uid + 1;  // a login in progress
+  w.host.sessions["9"] = "sshd";                                             // one not seen yet
+  w.add(session_group(w.uid, "9"), 9);
+  w.add("/system.slice/cron.service", 61);
   const pid_t left = w.unit("run-r1.service"), at = w.of_at();
   w.linger();
   w.job(kAnother);
