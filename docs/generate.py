@@ -59,8 +59,15 @@ def read_events(text):
     return found
 
 
+def alerts():
+    """Names of the events that agent/alerts.cc queues for delivery."""
+    return set(re.findall(r"^ *case Event::(\w+):", (ROOT / "agent/alerts.cc").read_text(), flags=re.M))
+
+
 def journal_events():
     events = read_events((ROOT / "host/events.def").read_text())
+    woken = alerts()
+    assert woken <= {name for name, *_ in events}
     lines = [(DOCS / "journal-events.head.md").read_text().rstrip("\n"), "", "## Events", ""]
     lines += ["| event | priority | MESSAGE_ID | in one line |", "|---|---|---|---|"]
     for name, message_id, priority, subject, _ in events:
@@ -68,6 +75,8 @@ def journal_events():
     for name, message_id, priority, subject, body in events:
         lines += ["", f"### {name}", "", f"**{cell(subject)}** ({PRIORITIES[priority]}, `MESSAGE_ID={message_id}`)", ""]
         lines.append(re.sub(r"@([A-Z0-9_]+)@", r"\1", body).strip())
+        if name in woken:
+            lines += ["", "Delivered as an [alert](operations.md#alerts)."]
     return "\n".join(lines) + "\n"
 
 
