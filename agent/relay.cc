@@ -59,19 +59,20 @@ void EventRelay::receive() {
     const ssize_t got = recvmsg(fd_, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0) return;
     if (got == 0 || (message.msg_flags & MSG_TRUNC) != 0 || !from_root(message)) continue;
-    take(buffer.substr(0, static_cast<std::size_t>(got)));
+    const std::string datagram = buffer.substr(0, static_cast<std::size_t>(got));
+    forward(datagram);
+    if (observer_) observer_(datagram);
   }
 }
 
-void EventRelay::take(std::string datagram) {
-  if (observer_) observer_(datagram);
+void EventRelay::forward(const std::string& datagram) {
   if (queue_.empty() && send_to_journald(datagram) != Taken::nobody) return;
   if (queue_.size() >= kMaxQueued || queued_bytes_ + datagram.size() > kMaxQueuedBytes) {
     ++dropped_;
     return;
   }
   queued_bytes_ += datagram.size();
-  queue_.push_back(std::move(datagram));
+  queue_.push_back(datagram);
 }
 
 bool EventRelay::flush() {

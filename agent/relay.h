@@ -18,7 +18,7 @@ namespace hallpass {
 
 class EventRelay {
  public:
-  // `observer` sees each datagram that root sent, before it goes on.
+  // `observer` sees each datagram that root sent, after it went on: what follows from an entry comes after it.
   using Observer = std::function<void(std::string_view datagram)>;
   explicit EventRelay(Journal& journal, Observer observer = {}) : journal_(journal), observer_(std::move(observer)) {}
   ~EventRelay();
@@ -33,7 +33,7 @@ class EventRelay {
   bool flush();
 
  private:
-  void take(std::string datagram);
+  void forward(const std::string& datagram);
 
   Journal& journal_;
   Observer observer_;

@@ -91,7 +91,7 @@ class Program {
   std::unique_ptr<Command> command_;
   std::unique_ptr<Deliverer> deliverer_;
   Descriptor signals_, changes_;
-  bool ending_ = false, dirty_ = true, moved_ = false;
+  bool ending_ = false, dirty_ = true;
 };
 
 Program::Program(const NotifyConfig& config, Spool& spool) : config_(config), spool_(spool) {

@@ -31,6 +31,7 @@ constexpr std::uint64_t kReserve = 100;
 constexpr int kTries = 8;  // at numbers whose names somebody else took
 // Names looked at: one alert may have two, and the rest is not ours.
 constexpr std::size_t kMaxNames = kMaxQueuedAlerts * 3;
+constexpr off_t kMaxDirectoryBytes = off_t{16} * 1024 * 1024;
 
 Error refused(const std::string& what, int error) {
   return {error == ENOENT ? Errc::not_found : Errc::unavailable,
@@ -59,6 +60,12 @@ Result<Descriptor> open_directory(const std::string& path) {
   if (directory.ok()) return directory;
   if (errno == EXDEV) return Error{Errc::unavailable, path + " is a mount point; mount at its parent instead"};
   return refused("open " + path, errno);
+}
+
+// Its owner can have let it grow: a file system that never shrinks a directory reads all of it for each listing.
+bool has_grown(int directory) {
+  struct stat info {};
+  return ::fstat(directory, &info) != 0 || info.st_size > kMaxDirectoryBytes;
 }
 
 // nullopt: it cannot be read. Never over kMaxNames, so that a full directory costs no more than that.
@@ -197,6 +204,9 @@ Status AlertQueue::write(int directory, std::string_view json) {
 Status AlertQueue::put(const Alert& alert) {
   const Result<Descriptor> directory = open_directory(directory_);
   if (!directory) return directory.error();
+  if (has_grown(directory->get())) {
+    return Error{Errc::too_large, directory_ + " has grown far beyond what alerts need: remove it and make it anew"};
+  }
   const std::optional<std::size_t> waits = count_alerts(directory->get());
   if (!waits) return refused("read " + directory_, errno);
   if (*waits >= kMaxQueuedAlerts) {
@@ -209,7 +219,8 @@ Status AlertQueue::put(const Alert& alert) {
 
 std::optional<std::size_t> AlertQueue::waiting() const {
   const Result<Descriptor> directory = open_directory(directory_);
-  return directory ? count_alerts(directory->get()) : std::nullopt;
+  if (!directory || has_grown(directory->get())) return std::nullopt;
+  return count_alerts(directory->get());
 }
 
 }  // namespace hallpass
