@@ -20,7 +20,9 @@ namespace hallpass {
 class SessionKeeper final : public SessionDesk {
  public:
   // `agent`: the one there is now; another after a reload.
-  SessionKeeper(sd_event* event, const Layout& layout, Journal& journal, std::function<Agent&()> agent);
+  // `due_moved`: next_due() may say something else.
+  SessionKeeper(sd_event* event, const Layout& layout, Journal& journal, std::function<Agent&()> agent,
+                std::function<void()> due_moved);
   ~SessionKeeper() override;
 
   // After the agent has published what its ledger says.
@@ -55,6 +57,7 @@ class SessionKeeper final : public SessionDesk {
   const Layout& layout_;
   Journal& journal_;
   std::function<Agent&()> agent_;
+  std::function<void()> due_moved_;
   std::unique_ptr<LinuxHost> host_;
   std::unique_ptr<Visits> visits_;
   std::unique_ptr<Sessions> sessions_;

@@ -67,7 +67,7 @@ class Story:
         self.build, self.checking = build, check
         self.passed = 0
         self.colour = sys.stdout.isatty() and not environment("NO_COLOR")
-        self.window = 12 if check else 40
+        self.window = 15 if check else 45
 
     # --- telling
     def paint(self, code, text):
@@ -133,12 +133,12 @@ class Story:
         server_files = {
             "/etc/hallpass/trust.toml": f'fleet = "acme-prod"\n\n[admins]\nthreshold = 2\n\n[admins.people]\n{trust}',
             "/etc/hallpass/host.toml":
-                f'name = "web-3"\nlabels = {{ env = "prod", role = "web" }}\ndirectories = ["{STATEMENTS}"]\nstanding_sudo = "deny"\n',
+                f'name = "web-3"\nlabels = {{ env = "prod", role = "web" }}\ndirectories = ["{STATEMENTS}"]\nstanding_sudo = "deny"\nwarn = ["{self.window // 3}s"]\n',
             "/etc/ssh/sshd_config.d/hallpass.conf": sshd_conf(tree), "/etc/pam.d/sshd": pam_sshd(),
             "/etc/sudo.conf": sudo_conf(tree), "/etc/sudoers": (0o440, SUDOERS), "/etc/systemd/system/checkout.service": UNIT}
         self.server = stack.enter(Host(
             hostname="web-3", users={"alice": []}, groups=["hallpass-exempt"], trees=[tree], files=server_files,
-            binds={statements: STATEMENTS}, before_boot=[["journalctl", "--update-catalog"]],
+            binds={statements: STATEMENTS}, before_boot=[["journalctl", "--update-catalog"], ["systemd-sysusers", "hallpass.conf"]],
             links={"/etc/systemd/system/multi-user.target.wants/hallpass-agent.service": "/usr/lib/systemd/system/hallpass-agent.service"}))
         self.laptop.connect(self.server, "10.99.0.1/24", "10.99.0.2/24")
         self.laptop.sh("echo 10.99.0.2 web-3 >>/etc/hosts; for p in alice bob ana ben; do chown -R $p: /home/$p; done; "
@@ -241,12 +241,28 @@ class Story:
 
     def ended(self, grant):
         self.say("The time is over by itself, agent or no agent, and her session with it. Nobody has to remember to take anything away.")
-        r = self.in_session("sleep 600")
+        self.say("She leaves a job behind that ignores hangups and has a session of its own, and goes on working.")
+        command = "nohup setsid sleep 3600 >/dev/null 2>&1 & exec sleep 600"
+        self.type("alice@laptop$", f"ssh -t web-3 {shlex.quote(command)}")
+        r = self.show(self.laptop.sh(f"ssh -tt -o BatchMode=yes web-3 {shlex.quote(command)} 2>&1 | tr -d '\\r'; exit ${{PIPESTATUS[0]}}", user="alice"))
         self.ok("her session ends with the grant", r.code == 255 and r.seconds < self.window + 5, r)
+        self.ok("she was warned on her terminal, with what to type", "ends in" in r.out and "hallpass request restart-web" in r.out, r)
+        self.ok("and told why it ended", "is over" in r.out and grant in r.out, r)
         eventually("the grant ends", lambda: self.server.journal(HALLPASS_EVENT="grant_ended", HALLPASS_GRANT=grant), within=15, every=0.2)
         r = self.on_laptop("alice", "ssh -o BatchMode=yes web-3 hostname")
         self.ok("a new login is refused", r.code == 255 and "web-3\n" not in r.out, r)
         self.ok("she is told that it ended", "ended" in r.both, r)
+        self.say("And the proof: hallpass-agent looked until nothing was left. So do we, with the kernel's own words.")
+        entry = self.server.await_journal(HALLPASS_EVENT="session_ended", HALLPASS_GRANT=grant)
+        r = self.on_server("journalctl --no-pager -o cat HALLPASS_EVENT=session_ended")
+        self.ok("within five seconds", int(entry["HALLPASS_DELAY"]) < 5000, entry)
+        session = entry["HALLPASS_SESSION"]
+        r = self.on_server(f"grep -lx {session} /proc/[0-9]*/sessionid || echo no process of session {session}; loginctl list-sessions --no-legend; ls -d /sys/fs/cgroup/user.slice/*/*.scope 2>/dev/null || echo no control group")
+        self.ok("no process, no session, no control group",
+                r.out == f"no process of session {session}\nno control group\n", r)
+        eventually("nothing of alice runs", lambda: not self.server.sh("pgrep -u alice").out, within=10)
+        r = self.on_server("pgrep -a -u alice || echo nothing of alice runs")
+        self.ok("and nothing of alice at all", r.out == "nothing of alice runs\n", r)
 
     def told(self, grant):
         self.say("The journal of web-3 tells it all, by person rather than by account.")
@@ -262,7 +278,7 @@ class Story:
                 (json.loads(entry["HALLPASS_COMMAND"])[1:], entry["HALLPASS_TARGET"], entry["HALLPASS_SUBJECT"])
                 == (["restart", "checkout"], "root", "alice"), entry)
         events = [e["HALLPASS_EVENT"] for e in self.server.journal(SYSLOG_IDENTIFIER="hallpass")]
-        order = [events.index(e) for e in ("policy_accepted", "login_refused", "grant_active", "login_admitted", "sudo_allowed", "sudo_ended", "sudo_refused", "grant_ended")]
+        order = [events.index(e) for e in ("policy_accepted", "login_refused", "grant_active", "login_admitted", "sudo_allowed", "sudo_ended", "sudo_refused", "grant_ended", "session_ended")]
         self.ok("in the order of the story", order == sorted(order), events)
         self.ok("with the last refusal", events.count("login_refused") >= 2, events)
 
