@@ -7,8 +7,9 @@
 namespace hallpass {
 namespace {
 
-constexpr Seconds kGrace{2};                // PID 1 acts this much later than the agent
-constexpr Milliseconds kFailedAfter{5000};  // an end that is not proven by then is an alert
+constexpr Seconds kGrace{2};                    // PID 1 acts this much later than the agent
+constexpr Milliseconds kLeftBehindAfter{1000};  // many processes outlive their login by a moment
+constexpr Milliseconds kFailedAfter{5000};      // an end that is not proven by then is an alert
 constexpr Milliseconds kTellAgainAfter{60000};
 constexpr Milliseconds kSleep{2000};  // worth telling
 
@@ -131,6 +132,7 @@ void Sessions::move_deadline(Entry& e, const Deadline& next, bool first) {
   if (e.session.observed || next.at <= now || !(first || moved)) return;
   e.next_warning = next_below(warn_, next.at - now);
   seams_.host->limit_session(e.session.logind, next.at + kGrace - now);
+  e.left_limited = false;
   if (first || !longer) return;
   EventFields f = fields(e);
   f.emplace_back("EXPIRES", format_time(next.at));
@@ -227,7 +229,10 @@ void Sessions::tell_ended(const Entry& e) {
   f.emplace_back("EXPIRES", format_time(e.due));
   f.emplace_back("DELAY", std::to_string(late.count()));
   f.emplace_back("COUNT", std::to_string(e.ending->killed()));
-  seams_.journal->event(Event::session_ended, who + " was ended: " + e.why, f);
+  seams_.journal->event(
+      Event::session_ended,
+      who + " was ended: " + e.why + "; nothing of it was left " + std::to_string(late.count()) + " ms after its time",
+      f);
   if (e.told_at != Milliseconds{0}) seams_.journal->event(Event::session_not_ended_cleared, who + " is over now", f);
   if (late > kFailedAfter) {
     seams_.journal->event(Event::session_end_late,
@@ -244,9 +249,20 @@ void Sessions::tell_ended(const Entry& e) {
 
 // Its person logged out. What he left running may run on as long as he is admitted; when nothing is left it is over.
 bool Sessions::closed(Entry& e) {
-  e.left_behind = !leader_lives(e.session);
-  if (!e.left_behind || !seams_.host->group_empty(e.session.control_group)) return false;
+  const bool before = std::exchange(e.left_behind, !leader_lives(e.session));
+  if (!e.left_behind) return false;
+  if (!before) e.left_at = seams_.host->uptime();
+  limit_left_behind(e);
+  if (!seams_.host->group_empty(e.session.control_group)) return false;
   return e.session.audit == kNoAudit || seams_.host->processes_of_audit(e.session.audit).empty();
+}
+
+void Sessions::limit_left_behind(Entry& e) {
+  const UnixTime now = seams_.now();
+  if (e.session.observed || e.left_limited || e.deadline.at <= now) return;
+  if (seams_.host->uptime() < e.left_at + kLeftBehindAfter) return;
+  e.left_limited = true;
+  seams_.host->limit_left_behind(e.session.logind, e.deadline.at + kGrace - now);
 }
 
 void Sessions::forget(const std::string& name) {
@@ -331,7 +347,7 @@ void Sessions::minute() {
 UnixTime Sessions::next_due() const {
   UnixTime due = UnixTime::max();
   for (const auto& [name, e] : entries_) {
-    if (e.ending || e.session.observed || e.deadline.at <= seams_.now()) continue;
+    if (e.ending || e.session.observed) continue;
     due = std::min(due, e.next_warning ? e.deadline.at - *e.next_warning : e.deadline.at);
   }
   return due;
@@ -341,6 +357,8 @@ std::optional<Milliseconds> Sessions::next_step() const {
   std::optional<Milliseconds> next = visits_next_;
   for (const auto& [name, e] : entries_) {
     if (e.ending && (!next || e.ending->next() < *next)) next = e.ending->next();
+    const bool unlimited = e.left_behind && !e.ending && !e.left_limited && !e.session.observed;
+    if (unlimited && (!next || e.left_at + kLeftBehindAfter < *next)) next = e.left_at + kLeftBehindAfter;
   }
   return next;
 }
