@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMostCrontabBytes = 1 << 20;
 constexpr std::size_t kMostNamed = 3;
+constexpr std::string_view kAtGroup = "/system.slice/atd.service";
 
 std::int64_t nanoseconds(const struct timespec& t) {
   return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
@@ -48,7 +49,7 @@ std::vector<std::string> telling_lines(std::string_view text) {
 void record_processes(Visit& visit, SessionHost& host, bool ids_tell) {
   const std::string manager = manager_group(visit.uid);
   std::map<std::string, std::uint64_t> units;
-  for (const Process& p : processes_of_manager(host, visit.uid)) {
+  for (const Process& p : processes_of_manager(host, visit.uid, visit.linger.has_value())) {
     if (p.start >= visit.start) continue;
     const auto [unit, is_new] = units.emplace(unit_of(p.group, manager), p.start);
     if (!is_new) unit->second = std::min(unit->second, p.start);
@@ -59,7 +60,7 @@ void record_processes(Visit& visit, SessionHost& host, bool ids_tell) {
   }
   if (!ids_tell) return;
   std::map<std::uint32_t, std::uint64_t> logins;
-  for (const Process& p : host.processes_of_login(visit.uid)) {
+  for (const Process& p : processes_of_at(host, visit.uid)) {
     if (p.audit == kNoAudit || p.start >= visit.start) continue;
     const auto [login, is_new] = logins.emplace(p.audit, p.start);
     if (!is_new) login->second = std::min(login->second, p.start);
@@ -118,9 +119,10 @@ std::string unit_of(std::string_view group, std::string_view manager) {
   return std::string(group);
 }
 
-std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid) {
+std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid, bool nested) {
   const std::string manager = manager_group(uid);
   std::vector<Process> all = host.processes_in(manager);
+  if (!nested) return all;
   std::set<pid_t> listed;
   for (const Process& p : all) listed.insert(p.pid);
   for (Process& p : host.processes_of_login(uid)) {
@@ -133,12 +135,16 @@ bool is_manager_itself(const Process& process, std::string_view manager) {
   return is_below(process.group, std::string(manager) + "/init.scope");
 }
 
-bool is_of_atd(std::string_view group) {
-  return is_below(group, "/system.slice") && ends_with(group, "/atd.service");
-}
-
-bool is_of_cron(std::string_view group) {
-  return is_below(group, "/system.slice") && (ends_with(group, "/cron.service") || ends_with(group, "/crond.service"));
+// The daemon itself descends from no login and its real user is root.
+std::vector<Process> processes_of_at(SessionHost& host, uid_t uid) {
+  std::vector<Process> all = host.processes_in(kAtGroup);
+  for (const std::string& id : host.sessions_of_user(uid)) {
+    if (host.session_service(id) != "atd") continue;
+    for (Process& p : host.processes_in(session_group(uid, id))) all.push_back(std::move(p));
+  }
+  // By real user too, for where PAM gives jobs no login.
+  std::erase_if(all, [&](const Process& p) { return p.login_uid != uid && (p.uid != uid || uid == 0); });
+  return all;
 }
 
 bool changes_user(const std::string& service) {

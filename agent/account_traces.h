@@ -44,15 +44,14 @@ std::string session_group(uid_t uid, const std::string& id);
 // The group itself when it lies in no unit: directly in the manager's group or in a slice.
 std::string unit_of(std::string_view group, std::string_view manager);
 bool is_below(std::string_view group, std::string_view ancestor);  // or the same
-// All that runs there, also in groups nested deeper than anybody lists: their owner may nest as he likes.
-std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid);
+// What runs there. `nested`: also in groups nested deeper than anybody lists, as their owner may; that takes a look at
+// all processes of the machine.
+std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid, bool nested);
 // The manager itself, not what it runs.
 bool is_manager_itself(const Process& process, std::string_view manager);
-// Of at's daemon in the system's own manager. A unit of that name in a user's manager is not it.
-bool is_of_atd(std::string_view group);
-
-// Of cron's, which runs what the crontab says; that is told by itself.
-bool is_of_cron(std::string_view group);
+// Of at's jobs, those that run and what ended ones left running: in the daemon's control group, and in sessions that
+// PAM gave them (Red Hat's). A job's own atd, which is root's, is one of them: it has the job's login.
+std::vector<Process> processes_of_at(SessionHost& host, uid_t uid);
 // By the PAM service that made a logind session: another user's identity taken on; a program that runs things for
 // absent users. Neither is a login.
 bool changes_user(const std::string& service);

@@ -112,20 +112,9 @@ void VisitEnding::remove_jobs(const std::vector<AtJob>& jobs, const Bounds& b) {
   }
 }
 
-// Of jobs that run and of what ended jobs left running. A job's own atd, which is root's, is one of them: it has the
-// job's login. By real user too, for where PAM gives jobs no login.
 std::vector<Process> VisitEnding::at_processes() {
-  std::map<pid_t, Process> found;
-  const auto add = [&](std::vector<Process> of) {
-    for (Process& p : of) {
-      const bool at = is_of_atd(p.group) || at_sessions_.count(p.group) != 0;
-      if (at && is_since(p) && !visit_.had_login(p.audit, boot_)) found.emplace(p.pid, std::move(p));
-    }
-  };
-  add(host_.processes_of_login(visit_.uid));
-  add(host_.processes_of_user(visit_.uid));
-  std::vector<Process> processes;
-  for (auto& [pid, p] : found) processes.push_back(std::move(p));
+  std::vector<Process> processes = processes_of_at(host_, visit_.uid);
+  std::erase_if(processes, [&](const Process& p) { return !is_since(p) || visit_.had_login(p.audit, boot_); });
   return processes;
 }
 
@@ -189,14 +178,12 @@ void VisitEnding::end_session(const std::string& id, const std::string& service)
 }
 
 void VisitEnding::look_at_sessions() {
-  at_sessions_.clear();
   door_by_.clear();
   foreign_sessions_ = false;
   for (const std::string& id : host_.sessions_of_user(visit_.uid)) {
     const std::string service = host_.session_service(id);
     if (runs_jobs(service)) {
       foreign_sessions_ = true;
-      if (service == "atd") at_sessions_.insert(session_group(visit_.uid, id));
     } else if (made_from_within(id, service)) {
       end_session(id, service);
     } else if (changes_user(service)) {
@@ -210,7 +197,7 @@ void VisitEnding::look_at_sessions() {
 // --- the user manager
 
 void VisitEnding::end_manager() {
-  std::vector<Process> processes = processes_of_manager(host_, visit_.uid);
+  std::vector<Process> processes = processes_of_manager(host_, visit_.uid, visit_.linger.has_value());
   if (visit_.linger) {
     std::erase_if(processes, [&](const Process& p) {
       return is_manager_itself(p, manager_) || visit_.had_unit(unit_of(p.group, manager_));

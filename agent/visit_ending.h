@@ -65,8 +65,7 @@ class VisitEnding {
   std::uint64_t since_;
   Milliseconds began_;
 
-  std::set<std::string> at_sessions_;  // control groups of those that at's daemon made (Red Hat's)
-  std::string door_by_;                // another login, for people
+  std::string door_by_;  // another login, for people
   bool door_ = false;
   bool foreign_sessions_ = false;  // neither logins nor ours to end
   int clean_ = 0;                  // steps in a row that found nothing

@@ -20,7 +20,7 @@ struct Visit {
     std::uint64_t start = 0;  // of its oldest process
   };
   struct Login {
-    std::uint32_t audit = 0;  // audit session id that is not of a visit: an at job that ran, a console login
+    std::uint32_t audit = 0;  // audit session id of an at job that ran
     std::uint64_t start = 0;
   };
   struct Job {

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t kMostBytes = 64 << 20;
 constexpr std::string_view kEnd = ".json";
+constexpr Milliseconds kLookAgain{1000};
 constexpr Milliseconds kGap{5000};  // not called for so long: it was called off meanwhile
 
 std::string boot_id() {
@@ -167,7 +168,10 @@ void Visits::begin(const Session& session, bool personal, std::uint64_t start) {
 void Visits::session_over(const Session& session, bool /*personal*/, const std::set<std::uint32_t>& audits) {
   const auto found = entries_.find(session.account);
   if (found == entries_.end() || found->second.visit.personal || !found->second.visit.known) return;
-  tell_left(found->second, audits);
+  Entry& e = found->second;
+  if (e.looked && host_.uptime() < *e.looked + kLookAgain) return;
+  e.looked = host_.uptime();
+  tell_left(e, audits);
 }
 
 std::vector<std::string> Visits::open() const {

@@ -52,8 +52,8 @@ class Visits {
   // account is known. A session that began earlier than those known takes back what is younger than itself.
   void session_began(const Session& session, bool personal);
 
-  // A session is over: what was left on a shared account and was not told yet is told. `audits`: of registered sessions
-  // that live.
+  // A session is over: what was left on a shared account and was not told yet is told, when many end at once only once
+  // a second; the rest is told at the next one or at the visit's end. `audits`: of registered sessions that live.
   void session_over(const Session& session, bool personal, const std::set<std::uint32_t>& audits);
 
   // Accounts with a visit that is not over yet.
@@ -73,7 +73,8 @@ class Visits {
     std::unique_ptr<VisitEnding> ending;
     Milliseconds stepped{0};           // last
     std::optional<Milliseconds> told;  // that it is not over
-    // Told already, on a shared account.
+    // Looked at last, and told already, on a shared account.
+    std::optional<Milliseconds> looked;
     std::set<std::pair<pid_t, std::uint64_t>> told_processes;
     std::set<std::string> told_things;
   };

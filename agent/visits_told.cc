@@ -118,24 +118,28 @@ std::vector<std::string> Visits::things_left(const Visit& visit) {
   return things;
 }
 
-// Processes of any login to the account that no registered session has and that are not another login's: a session in a
-// scope of its own is one, unless it was made from within by su; what is root's is a login in progress or at's own.
-// What no login began is a service, and what another account's session runs here belongs to that session.
+// Where an unprivileged visitor can leave something outside of his session: the user manager, at, and sessions that su
+// makes of what runs there. (cron is told by its crontab.) Only these are looked at: a look at all processes for each
+// of a thousand sessions that end at once would hold up their ends.
 std::vector<Process> Visits::left_running(const Visit& visit, const std::set<std::uint32_t>& audits) {
   const std::string manager = manager_group(visit.uid);
-  const std::uint64_t since = visit.since(places_.boot);
-  std::set<std::string> logins;
-  for (const std::string& id : host_.sessions_of_user(visit.uid)) {
-    if (!changes_user(host_.session_service(id))) logins.insert(session_group(visit.uid, id));
-  }
-  std::vector<Process> left = host_.processes_of_login(visit.uid);
+  std::vector<Process> left = processes_of_manager(host_, visit.uid, false);
   std::erase_if(left, [&](const Process& p) {
-    if (p.start < since || audits.count(p.audit) != 0 || logins.count(p.group) != 0) return true;
-    if (is_manager_itself(p, manager)) return true;  // goes by itself, or lingers, which is told
     const std::string unit = unit_of(p.group, manager);
-    if (is_below(p.group, manager)) return visit.had_unit(unit) || unit == manager + "/session.slice/dbus.service";
-    return p.uid != visit.uid || is_of_cron(p.group) || p.audit == kNoAudit || visit.had_login(p.audit, places_.boot);
+    // The manager itself goes, or lingers, which is told; the bus comes with it.
+    return is_manager_itself(p, manager) || visit.had_unit(unit) || unit == manager + "/session.slice/dbus.service";
   });
+  const auto add = [&](const std::vector<Process>& processes) {
+    for (const Process& p : processes) {
+      if (p.uid == visit.uid && p.login_uid == visit.uid && !visit.had_login(p.audit, places_.boot)) left.push_back(p);
+    }
+  };
+  add(processes_of_at(host_, visit.uid));
+  for (const std::string& id : host_.sessions_of_user(visit.uid)) {
+    if (changes_user(host_.session_service(id))) add(host_.processes_in(session_group(visit.uid, id)));
+  }
+  const std::uint64_t since = visit.since(places_.boot);
+  std::erase_if(left, [&](const Process& p) { return p.start < since || audits.count(p.audit) != 0; });
   return left;
 }
 
@@ -163,7 +167,7 @@ void Visits::tell_left(Entry& e, const std::set<std::uint32_t>& audits) {
 
 void Visits::tell_unknown(const Entry& e) {
   std::vector<std::string> found = things_left(e.visit);
-  std::vector<Process> processes = processes_of_manager(host_, e.visit.uid);
+  std::vector<Process> processes = processes_of_manager(host_, e.visit.uid, true);
   std::erase_if(processes, [&](const Process& p) { return is_manager_itself(p, manager_group(e.visit.uid)); });
   if (!processes.empty()) found.push_back("the user manager with " + named_processes(processes));
   const std::string why =

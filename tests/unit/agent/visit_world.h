@@ -107,8 +107,10 @@ struct VisitWorld {
   void linger() { write_text(places.linger + "/alice", ""); }
   bool lingers() const { return std::filesystem::exists(places.linger + "/alice"); }
   std::string job(const std::string& file) {
-    write_text(places.at_spools[0] + "/" + file, "#!/bin/sh\n");
-    return places.at_spools[0] + "/" + file;
+    const std::string path = places.at_spools[0] + "/" + file;
+    write_text(path, "#!/bin/sh\n");
+    demand(::lchown(path.c_str(), uid, static_cast<gid_t>(-1)) == 0);
+    return path;
   }
   bool has_job(const std::string& file) const { return std::filesystem::exists(places.at_spools[0] + "/" + file); }
   void crontab(std::string_view text) { write_text(places.crontabs[0] + "/alice", text); }
@@ -179,7 +181,7 @@ struct VisitWorld {
   }
 
   static constexpr UnixTime kNow{};
-  const uid_t uid = ::geteuid();
+  const uid_t uid = ::geteuid() == 0 ? 1000 : ::geteuid();  // root's account is special
   TempDir dir;
   Visits::Places places;
   VisitHost host;

@@ -277,6 +277,20 @@ int wrong_unremovable() {
   return wrong + wrong_if(w.end() < 0, "over");
 }
 
+// What at's daemon is itself: root's, of no login, and younger than the visit when it was restarted.
+int wrong_at_of_root() {
+  VisitWorld w;
+  Session root = w.session();
+  root.account = "root";
+  root.uid = 0;
+  w.began(root, true);
+  const pid_t daemon = w.of_at(kNoAudit, "atd"), job = w.of_at(kAtAudit, "sh");
+  w.process(daemon).uid = w.process(job).uid = w.process(job).login_uid = 0;
+  bool over = false;
+  for (int i = 0; i < 4 && !over; ++i) over = w.visits->end("root", VisitWorld::kNow);
+  return wrong_if(!over || !w.host.has(daemon) || w.host.has(job), "lives, though a job of root's does not");
+}
+
 // --- crontabs
 
 struct CronCase {
@@ -475,6 +489,9 @@ int wrong_shared() {
   wrong += wrong_if(w.journal.told.size() != 1, "once");
   w.of_at(kAtAudit, "more");
   w.visits->session_over(w.session(6), false, {6});
+  wrong += wrong_if(w.journal.told.size() != 1, "not for each of many sessions");
+  w.host.now += Milliseconds(1000);
+  w.visits->session_over(w.session(6), false, {6});
   wrong +=
       wrong_if(w.journal.told.size() != 2 || !w.journal.says(Event::account_left_running, "more ("), "what is more");
   const std::size_t processes = w.host.processes.size();
@@ -508,6 +525,7 @@ TEST(door)
 TEST(su)
 TEST(at)
 TEST(at_that_multiplies)
+TEST(at_of_root)
 TEST(doubt)
 TEST(unremovable)
 TEST(crontabs)
@@ -536,6 +554,7 @@ int main() {
       cmocka_unit_test(test_su),
       cmocka_unit_test(test_at),
       cmocka_unit_test(test_at_that_multiplies),
+      cmocka_unit_test(test_at_of_root),
       cmocka_unit_test(test_doubt),
       cmocka_unit_test(test_unremovable),
       cmocka_unit_test(test_crontabs),
