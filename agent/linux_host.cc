@@ -20,6 +20,7 @@ namespace {
 constexpr char kLogind[] = "org.freedesktop.login1", kLogindPath[] = "/org/freedesktop/login1";
 constexpr char kLogindManager[] = "org.freedesktop.login1.Manager";
 constexpr char kSystemd[] = "org.freedesktop.systemd1", kSystemdPath[] = "/org/freedesktop/systemd1";
+constexpr char kManager[] = "org.freedesktop.systemd1.Manager", kStarted[] = "UserspaceTimestampMonotonic";
 constexpr char kUnits[] = "/run/systemd/system";
 constexpr std::uint64_t kLookLasts_us = 50'000;     // a look at all processes, unless another is asked for
 constexpr std::uint64_t kReloadAfter_us = 200'000;  // several sessions in one reload
@@ -49,6 +50,10 @@ std::string scope_path(const std::string& id) {
 
 std::string drop_in_directory(const std::string& id) {
   return std::string(kUnits) + "/session-" + id + ".scope.d";
+}
+
+std::string end_unit(const std::string& id) {
+  return "hallpass-end-" + id;
 }
 
 // logind's names, which become file names here.
@@ -229,15 +234,18 @@ std::string LinuxHost::session_service(const std::string& id) {
 void LinuxHost::limit_session(const std::string& id, Milliseconds left) {
   if (!is_session_id(id)) return;
   Limit& limit = limits_[id];
-  limit = {microseconds(CLOCK_MONOTONIC) + static_cast<std::uint64_t>(left.count()) * 1000, 0, false};
+  limit.end_us = microseconds(CLOCK_MONOTONIC) + static_cast<std::uint64_t>(left.count()) * 1000;
+  limit.active_us = 0;
+  limit.written = false;
   ask_property(id, "org.freedesktop.systemd1.Unit", "ActiveEnterTimestampMonotonic");
 }
 
 void LinuxHost::ask_property(const std::string& id, const char* interface, const char* property) {
   sd_bus* b = bus();
+  const std::string path = std::string_view(interface) == kManager ? kSystemdPath : scope_path(id);
   auto asked = std::make_unique<Asked>(Asked{this, id, property});
   const int sent = b == nullptr ? -ENOTCONN
-                                : sd_bus_call_method_async(b, &asked->slot, kSystemd, scope_path(id).c_str(),
+                                : sd_bus_call_method_async(b, &asked->slot, kSystemd, path.c_str(),
                                                            "org.freedesktop.DBus.Properties", "Get", on_property,
                                                            asked.get(), "ss", interface, property);
   if (sent >= 0) {
@@ -265,6 +273,7 @@ int LinuxHost::on_property(sd_bus_message* reply, void* p, sd_bus_error*) {
 void LinuxHost::took(const std::string& id, const std::string& property, std::uint64_t value) {
   const auto found = limits_.find(id);
   if (found == limits_.end()) return;
+  if (property == kStarted) return write_timer(id, value);
   if (property == "RuntimeMaxUSec") return compare(id, value);
   found->second.active_us = value;
   ask_property(id, "org.freedesktop.systemd1.Scope", "RuntimeMaxUSec");
@@ -293,8 +302,46 @@ Status LinuxHost::write_drop_in(const std::string& id, std::uint64_t runtime_s) 
                             "[Scope]\nRuntimeMaxSec=" + std::to_string(runtime_s) + "s\n", 0644);
 }
 
+// A timer of PID 1's starts a service that cannot run beside the session's scope. In files, not transient units: they
+// can be written anew, also by the next agent. Counted from PID 1's own start, for other timers begin to count again at
+// every reload of PID 1.
+void LinuxHost::limit_left_behind(const std::string& id, Milliseconds left) {
+  if (!is_session_id(id)) return;
+  limits_[id].timer_us = microseconds(CLOCK_MONOTONIC) + static_cast<std::uint64_t>(std::max(left.count(), 0L)) * 1000;
+  ask_property(id, kManager, kStarted);
+}
+
+void LinuxHost::write_timer(const std::string& id, std::uint64_t started_us) {
+  Limit& limit = limits_[id];
+  const std::uint64_t at_ms = limit.timer_us > started_us ? (limit.timer_us - started_us) / 1000 : 0;
+  const std::string scope = "session-" + id + ".scope", unit = std::string(kUnits) + "/" + end_unit(id);
+  const std::string about = "Description=hallpass: the end of what was left behind in session " + id + "\n";
+  Status written = write_file_durably(unit + ".service",
+                                      "[Unit]\n" + about + "Conflicts=" + scope + "\nAfter=" + scope +
+                                          "\n[Service]\nType=oneshot\nExecStart=/bin/true\n",
+                                      0644);
+  if (written) {
+    written = write_file_durably(
+        unit + ".timer",
+        "[Unit]\n" + about + "[Timer]\nAccuracySec=100ms\nOnStartupSec=" + std::to_string(at_ms) + "ms\n", 0644);
+  }
+  if (!written) return limit_failed_(id, written.error().message);
+  limit.timer_written = true;
+  reload_soon();
+}
+
+void LinuxHost::tell_timer(const std::string& id, const char* method) {
+  if (sd_bus* b = bus())
+    sd_bus_call_method_async(b, nullptr, kSystemd, kSystemdPath, kManager, method, nullptr, nullptr, "ss",
+                             (end_unit(id) + ".timer").c_str(), "replace");
+}
+
 void LinuxHost::forget_limit(const std::string& id) {
-  if (limits_.erase(id) == 0) return;
+  if (!is_session_id(id)) return;
+  const std::string unit = std::string(kUnits) + "/" + end_unit(id);
+  if (unlink((unit + ".timer").c_str()) == 0) tell_timer(id, "StopUnit");
+  unlink((unit + ".service").c_str());
+  limits_.erase(id);
   const std::string directory = drop_in_directory(id);
   unlink((directory + "/90-hallpass.conf").c_str());
   rmdir(directory.c_str());
@@ -321,8 +368,7 @@ void LinuxHost::reload() {
   sd_bus_message* message = nullptr;
   auto asked = std::make_unique<Asked>(Asked{this, "", "Reload"});
   const bool sent = b != nullptr &&
-                    sd_bus_message_new_method_call(b, &message, kSystemd, kSystemdPath,
-                                                   "org.freedesktop.systemd1.Manager", "Reload") >= 0 &&
+                    sd_bus_message_new_method_call(b, &message, kSystemd, kSystemdPath, kManager, "Reload") >= 0 &&
                     sd_bus_call_async(b, &asked->slot, message, on_reloaded, asked.get(), kReloadLimit_us) >= 0;
   sd_bus_message_unref(message);
   if (sent) {
@@ -346,7 +392,8 @@ int LinuxHost::on_reloaded(sd_bus_message*, void* p, sd_bus_error*) {
     host.reload_soon();
     return 0;
   }
-  for (const auto& [id, limit] : host.limits_) {
+  for (auto& [id, limit] : host.limits_) {
+    if (std::exchange(limit.timer_written, false)) host.tell_timer(id, "RestartUnit");
     if (limit.written) host.ask_property(id, "org.freedesktop.systemd1.Scope", "RuntimeMaxUSec");
   }
   return 0;

@@ -45,6 +45,7 @@ class LinuxHost final : public SessionHost {
   std::string session_service(const std::string& id) override;
   void disable_linger(uid_t uid) override;
   void limit_session(const std::string& id, Milliseconds left) override;
+  void limit_left_behind(const std::string& id, Milliseconds left) override;
   void forget_limit(const std::string& id) override;
   void write_terminal(int terminal, std::string_view text) override;
 
@@ -57,6 +58,8 @@ class LinuxHost final : public SessionHost {
     std::uint64_t end_us = 0;     // CLOCK_MONOTONIC, which the scope's timer counts
     std::uint64_t active_us = 0;  // since when the scope is
     bool written = false;         // a drop-in says so: PID 1 is to be asked once more
+    std::uint64_t timer_us = 0;   // CLOCK_MONOTONIC: when hallpass-end-<id>.timer shall end what was left behind
+    bool timer_written = false;   // it is to be started, after the next reload
   };
   struct Asked;  // a question under way
   sd_bus* bus();
@@ -65,6 +68,8 @@ class LinuxHost final : public SessionHost {
   void took(const std::string& id, const std::string& property, std::uint64_t value);
   void compare(const std::string& id, std::uint64_t runtime_us);
   Status write_drop_in(const std::string& id, std::uint64_t runtime_s);
+  void write_timer(const std::string& id, std::uint64_t started_us);
+  void tell_timer(const std::string& id, const char* method);
   void reload_soon();
   void reload();
   static int on_property(sd_bus_message* reply, void* p, sd_bus_error*);

@@ -71,7 +71,11 @@ class SessionHost {
   // --- PID 1: it ends the session's scope by itself `left` from now, whatever becomes of the agent.
   virtual void limit_session(const std::string& id, Milliseconds left) = 0;
 
-  // What limit_session left behind, of a session that is over.
+  // The same for a session whose person logged out while something runs on: systemd calls its scope abandoned then, and
+  // no longer looks at the scope's own limit.
+  virtual void limit_left_behind(const std::string& /*id*/, Milliseconds /*left*/) {}
+
+  // What these two left behind, of a session that is over.
   virtual void forget_limit(const std::string& id) = 0;
 
   // Writes to a terminal by its device number, without waiting. Only pseudo-terminals.

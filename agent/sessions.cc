@@ -7,6 +7,7 @@
 namespace hallpass {
 namespace {
 
+constexpr Seconds kGraceLeftBehind{1};
 constexpr Seconds kGrace{2};                    // PID 1 acts this much later than the agent
 constexpr Milliseconds kLeftBehindAfter{1000};  // many processes outlive their login by a moment
 constexpr Milliseconds kFailedAfter{5000};      // an end that is not proven by then is an alert
@@ -262,7 +263,7 @@ void Sessions::limit_left_behind(Entry& e) {
   if (e.session.observed || e.left_limited || e.deadline.at <= now) return;
   if (seams_.host->uptime() < e.left_at + kLeftBehindAfter) return;
   e.left_limited = true;
-  seams_.host->limit_left_behind(e.session.logind, e.deadline.at + kGrace - now);
+  seams_.host->limit_left_behind(e.session.logind, e.deadline.at + kGraceLeftBehind - now);
 }
 
 void Sessions::forget(const std::string& name) {

@@ -87,6 +87,8 @@ class Sessions {
     Session session;
     bool personal = false;
     bool record_gone = false, told_gone = false, told_would_end = false, left_behind = false;
+    Milliseconds left_at{0};  // since when left behind
+    bool left_limited = false;
     Deadline deadline;
     std::optional<Seconds> next_warning;          // at which time left
     std::map<Digest, std::vector<Command>> used;  // grants, and what they allow; empty: not known any more
@@ -110,6 +112,7 @@ class Sessions {
   void tell_remains(Entry& e);
   void tell_ended(const Entry& e);
   bool closed(Entry& e);
+  void limit_left_behind(Entry& e);
   void forget(const std::string& name);
   void end_visits();
   void tell_sleep();
