@@ -109,8 +109,15 @@ class Round:
             running.close()
 
 
-def finish(played, bystanders):
+def told(way, delays):
+    slowest = max(delays, key=delays.get)
+    print(f"  {way}: {len(delays)} sessions gone, median {remains.percentile(list(delays.values()), 50) * 1e3:.0f} ms, "
+          f"slowest {delays[slowest] * 1e3:.0f} ms ({slowest.name})")
+
+
+def finish(way, played, bystanders):
     delays = played.watch()
+    told(way, delays)
     played.assert_nothing_left()
     early = {r.name: f"{s:+.3f} s" for r, s in delays.items() if s < -0.05}
     assert not early, f"ended before their time: {early}"
@@ -121,19 +128,13 @@ def finish(played, bystanders):
     return delays
 
 
-def told(way, delays):
-    slowest = max(delays, key=delays.get)
-    print(f"  {way}: {len(delays)} sessions gone, median {remains.percentile(list(delays.values()), 50) * 1e3:.0f} ms, "
-          f"slowest {delays[slowest] * 1e3:.0f} ms ({slowest.name})")
-
-
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_revoked(site, bystanders, turn):
     played = Round(site, ITEMS)
     try:
         site.pace = max(played.started, site.pace if turn == 0 else 0)
         played.revoke()
-        told("revoked", finish(played, bystanders))
+        finish("revoked", played, bystanders)
     finally:
         played.close()
 
@@ -144,7 +145,7 @@ def test_at_the_end(site, bystanders, turn):
     try:
         played.expire()
         site.pace = played.started
-        told("at the end", finish(played, bystanders))
+        finish("at the end", played, bystanders)
     finally:
         played.close()
 
@@ -167,7 +168,7 @@ def test_soak(site, bystanders):
         try:
             site.pace = played.started
             played.expire() if way == "end" else played.revoke()
-            found += [(way, running.name, seconds) for running, seconds in finish(played, bystanders).items()]
+            found += [(way, running.name, seconds) for running, seconds in finish(way, played, bystanders).items()]
         finally:
             played.close()
     results = {"rounds": SOAK_ROUNDS, "seed": seed, "all": summary([s for _, _, s in found])}

@@ -4,8 +4,12 @@
 // reaches every process at once, also those in a chroot.
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -83,10 +87,55 @@ int timerfd_create(int id, int flags) {
   return fd;
 }
 
-int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct itimerspec* old) {
+static int real_settime(int fd, int flags, const struct itimerspec* value, struct itimerspec* old) {
   static int (*real)(int, int, const struct itimerspec*, struct itimerspec*);
   if (real == NULL)
     real = (int (*)(int, int, const struct itimerspec*, struct itimerspec*))dlsym(RTLD_NEXT, "timerfd_settime");
+  return real(fd, flags, value, old);
+}
+
+// A timer that the kernel cancels when the clock is set (TFD_TIMER_CANCEL_ON_SET) is readable then, and reading fails.
+// Only for the agent: its tests are about what it does then.
+static volatile int cancelled_fd = -1, cancelled;
+
+static void* cancel_when_set(void* unused) {
+  (void)unused;
+  int64_t offset = settings->offset_ns;
+  for (;;) {
+    usleep(20000);
+    if (settings->offset_ns == offset) continue;
+    offset = settings->offset_ns;
+    cancelled = 1;
+    const struct itimerspec now = {.it_value = {0, 1}};
+    real_settime(cancelled_fd, 0, &now, NULL);
+  }
+  return NULL;
+}
+
+static void hear_of_sets(int fd) {
+  const int first = cancelled_fd < 0;
+  cancelled_fd = fd;
+  if (!first || settings == NULL || strcmp(program_invocation_short_name, "hallpass-agent") != 0) return;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, cancel_when_set, NULL) == 0) pthread_detach(thread);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+ssize_t read(int fd, void* to, size_t size) {
+  static ssize_t (*real)(int, void*, size_t);
+  if (real == NULL) real = (ssize_t(*)(int, void*, size_t))dlsym(RTLD_NEXT, "read");
+  const ssize_t n = real(fd, to, size);
+  if (fd != cancelled_fd || !cancelled || n < 0) return n;
+  cancelled = 0;
+  errno = ECANCELED;
+  return -1;
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct itimerspec* old) {
+  if ((flags & TFD_TIMER_CANCEL_ON_SET) != 0) hear_of_sets(fd);
   struct itimerspec shifted = *value;
   const int64_t ns = value->it_value.tv_sec * INT64_C(1000000000) + value->it_value.tv_nsec;
   // Absolute and in this century: a wall-clock time. (Monotonic clocks count from the boot.)
@@ -100,7 +149,7 @@ int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct it
     shifted.it_value.tv_sec = (ns - settings->slept_ns) / 1000000000;
     shifted.it_value.tv_nsec = (ns - settings->slept_ns) % 1000000000;
   }
-  return real(fd, flags, &shifted, old);
+  return real_settime(fd, flags, &shifted, old);
 }
 
 // What the kernel thinks of its clock. Not asked while the tests have a say: a sandbox may forbid even reading.

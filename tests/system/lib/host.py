@@ -313,8 +313,8 @@ class Host:
     def set_clock(self, offset=0.0, frozen_at=None, synchronised=True, slept=0.0) -> None:
         """The host's wall clock, for all its processes: `offset` seconds from the true one, or standing still at `frozen_at`.
         Monotonic clocks go on. `synchronised` is what adjtimex(2) says. `slept`: CLOCK_BOOTTIME is so many seconds ahead of CLOCK_MONOTONIC,
-        as after a suspend (which moves the wall clock, too: say so). Timers that were set before do not hear of any of this; Site.settle()
-        wakes the agent."""
+        as after a suspend (which moves the wall clock, too: say so). The agent hears of it as the kernel would tell it; other timers that were
+        set before do not."""
         self._clock.set(offset, frozen_at, synchronised, slept)
 
 

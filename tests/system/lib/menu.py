@@ -183,10 +183,10 @@ item("screen", terminal=True)(lambda t: f"screen -dmS t{t} sleep {t}; cat")
 item("ignores TERM and HUP")(lambda t: f"trap '' TERM HUP INT; sleep {t}; true")
 item("stopped", state="T")(lambda t: f"sleep {t} & sleep 0.3; kill -STOP $!; wait")
 item("fork storm", expect=STORM_SIZE)(lambda t: f"{STORM} {STORM_SIZE} {t}")
-item("sudo child")(lambda t: f"sudo -n sleep {t}; true")
+item("sudo child")(lambda t: f"sudo -n sleep {t}; cat")
 item("sudo stopped")(lambda t: f"sudo -n sleep {t} & until pgrep -fx 'sleep {t}' >/dev/null; do sleep 0.1; done; kill -STOP $!; wait")
-item("another control group")(lambda t: f"sudo -n sh -c 'mkdir /sys/fs/cgroup/t{t} && echo $$ >/sys/fs/cgroup/t{t}/cgroup.procs && exec sleep {t}'; true")
-item("systemd-run --scope")(lambda t: f"sudo -n systemd-run --quiet --scope sleep {t}; true")
+item("another control group")(lambda t: f"sudo -n sh -c 'mkdir /sys/fs/cgroup/t{t} && echo $$ >/sys/fs/cgroup/t{t}/cgroup.procs && exec sleep {t}'; cat")
+item("systemd-run --scope")(lambda t: f"sudo -n systemd-run --quiet --scope sleep {t}; cat")
 item("systemd-run --user --scope")(lambda t: f"systemd-run --user --quiet --scope sleep {t}; true")
 
 
@@ -195,7 +195,7 @@ class SudoShell(Running):
     name, terminal = "sudo -i", True
 
     def start(self):
-        self.client = self.ssh("-tt", "exec sudo -n -i")
+        self.client = self.ssh("-tt", "sudo -n -i; cat")
         self.type(self.client, f"sleep {self.token}\n")
 
 
