@@ -89,6 +89,7 @@ struct Stage {
   }
   Result<std::string> handle(const Peer& peer, std::string_view command) {
     asked.emplace_back(command);
+    if (command == "slow") std::this_thread::sleep_for(milliseconds{350});
     if (command == "fail") return Error{Errc::unavailable, "it failed"};
     return answer.empty() ? std::to_string(peer.pid) + "/" + std::to_string(peer.uid) : answer;
   }
@@ -272,7 +273,12 @@ int wrong_long_answers() {
   wrong += wrong_if(stage.socket.connections() != 1, "who does not is still there");
   wrong += wrong_if(!stage.serve_until([&] { return stage.socket.connections() == 0; }), "and dropped");
   wrong += wrong_if(stuck->heard().size() >= stage.answer.size(), "with a part of it");
-  return wrong;
+  // The time that an answer takes is not the client's.
+  const auto patient = stage.connect(0);
+  patient->say("slow");
+  wrong += wrong_if(!stage.serve_until([&] { return stage.asked.back() == "slow"; }), "a slow answer");
+  wrong += wrong_if(!stage.serve_until([&] { return patient->heard(), patient->ended(); }), "is heard");
+  return wrong + wrong_if(patient->heard().size() < stage.answer.size(), "as a whole");
 }
 
 // Without descriptors to accept with the listener stays readable: the loop must not spin on it.
