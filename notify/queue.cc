@@ -2,10 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,16 +36,18 @@ Error refused(const std::string& what, int error) {
           "cannot " + what + ": " + std::generic_category().message(error)};
 }
 
-// The last component must be a directory of the same file system: neither a link nor something mounted there by its
-// owner, which could hang whoever opens it.
-int open_last(int parent, const std::string& name) {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  open_how how{};
-  how.flags = static_cast<std::uint64_t>(kFlags);
-  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
-  const long fd = syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how);
-  if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(fd);
-  return ::openat(parent, name.c_str(), kFlags);  // Linux before 5.6
+// Whether something is mounted there. Asks no file system that its owner may have mounted: that could hang whoever
+// does. (openat2(2) would answer it too, but systemd's RestrictSUIDSGID takes that call away.)
+bool is_mounted(int parent, int directory) {
+  struct statx above {};
+  struct statx here {};
+  constexpr int kFlags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+  if (statx(parent, "", kFlags, STATX_TYPE, &above) != 0 || statx(directory, "", kFlags, STATX_TYPE, &here) != 0) {
+    return true;
+  }
+  if ((here.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0)
+    return (here.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  return above.stx_dev_major != here.stx_dev_major || above.stx_dev_minor != here.stx_dev_minor;  // Linux before 5.8
 }
 
 Result<Descriptor> open_directory(const std::string& path) {
@@ -56,10 +56,14 @@ Result<Descriptor> open_directory(const std::string& path) {
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   const Descriptor above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!above.ok()) return refused("open " + parent, errno);
-  Descriptor directory(open_last(above.get(), name));
-  if (directory.ok()) return directory;
-  if (errno == EXDEV) return Error{Errc::unavailable, path + " is a mount point; mount at its parent instead"};
-  return refused("open " + path, errno);
+  const Descriptor place(::openat(above.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!place.ok()) return refused("open " + path, errno);
+  if (is_mounted(above.get(), place.get())) {
+    return Error{Errc::unavailable, path + " is a mount point; mount at its parent instead"};
+  }
+  Descriptor directory(::openat(place.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.ok()) return refused("open " + path, errno);
+  return directory;
 }
 
 // Its owner can have let it grow: a file system that never shrinks a directory reads all of it for each listing.

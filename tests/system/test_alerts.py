@@ -370,6 +370,11 @@ def test_a_hostile_queue_does_not_hurt_the_agent(site):
     site.refuse("alice")
     site.assert_in("alice", site.fleet.path("alice")) if site.granted else None
     host.sh(f"find {QUEUE} -mindepth 1 -delete", check=True)
+    # Another file system over it, as fusermount(1) can put it there.
+    host.sh(f"mount -t tmpfs trap {QUEUE}", check=True)
+    site.refuse("bob", "deploy")
+    host.await_journal(HALLPASS_EVENT="logins_refused_often", HALLPASS_ACCOUNT="deploy")
+    assert host.sh(f"ls {QUEUE}; umount {QUEUE}").out == ""
     # Something else in the queue's place: only root could put it there, and it is not followed.
     host.sh(f"mv {QUEUE} {QUEUE}.away && mkdir /opt/trap && ln -s /opt/trap {QUEUE}", check=True)
     site.refuse("carol")

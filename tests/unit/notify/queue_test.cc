@@ -122,6 +122,9 @@ int wrong_faults() {
   must(mkfifo((dir.path() + "/fifo").c_str(), 0600) == 0);
   AlertQueue fifo(dir.path() + "/fifo", dir.counter(), from_1000);
   wrong += wrong_if(put(fifo, "e"), "a FIFO in the queue's place");
+  AlertQueue mounted("/proc", dir.counter(), from_1000);
+  const Status other = mounted.put(alert_of("e"));
+  wrong += wrong_if(other || other.error().message.find("mount point") == std::string::npos, "another file system");
   AlertQueue uncounted(dir.queue(), dir.path() + "/none/counter", from_1000);
   const Status status = uncounted.put(alert_of("e"));
   wrong += wrong_if(status || status.error().code != Errc::unavailable, "no place for the counter");
