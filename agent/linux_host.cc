@@ -96,24 +96,45 @@ long LinuxHost::ticks_per_second() const {
 
 // --- what runs
 
-std::vector<Process> LinuxHost::processes_of_audit(std::uint32_t audit) {
+// Many sessions can end at once, and a host can run thousands of processes: one look serves all of them for a moment.
+void LinuxHost::look() {
+  looked_us_ = microseconds(CLOCK_BOOTTIME);
+  by_audit_.clear();
+  table_.each([&](pid_t pid) {
+    if (pid != getpid()) by_audit_[table_.number(pid, "sessionid")].push_back(pid);
+  });
+}
+
+std::vector<Process> LinuxHost::of_audit(std::uint32_t audit, const std::set<pid_t>& without) {
   std::vector<Process> found;
   if (audit == kNoAudit) return found;
-  // Many sessions can end at once, and a host can run thousands of processes: one look serves all of them.
-  const std::uint64_t now_us = microseconds(CLOCK_BOOTTIME);
-  if (looked_us_ == 0 || now_us > looked_us_ + kLookLasts_us) {
-    looked_us_ = now_us;
-    by_audit_.clear();
-    table_.each([&](pid_t pid) {
-      if (pid != getpid()) by_audit_[table_.number(pid, "sessionid")].push_back(pid);
-    });
+  bool fresh = looked_us_ == 0 || microseconds(CLOCK_BOOTTIME) > looked_us_ + kLookLasts_us;
+  if (fresh) look();
+  while (true) {
+    const auto pids = by_audit_.find(audit);
+    if (pids == by_audit_.end()) return found;
+    bool gone = false;
+    for (const pid_t pid : pids->second) {
+      if (without.count(pid) != 0) continue;
+      auto p = table_.read(pid);
+      if (p && p->audit == audit) {
+        found.push_back(std::move(*p));
+      } else {
+        gone = true;
+      }
+    }
+    if (!gone || fresh) return found;
+    // One that has ended since that look may have had children since.
+    look();
+    fresh = true;
+    found.clear();
   }
-  const auto pids = by_audit_.find(audit);
-  if (pids == by_audit_.end()) return found;
-  for (const pid_t pid : pids->second) {
-    if (auto p = table_.read(pid); p && p->audit == audit) found.push_back(std::move(*p));
-  }
-  return found;
+}
+
+// Whoever is in the group is not read, for there can be thousands.
+std::vector<Process> LinuxHost::processes_of_audit_outside(std::uint32_t audit, std::string_view group) {
+  const std::vector<pid_t> inside = table_.in_group(group);
+  return of_audit(audit, {inside.begin(), inside.end()});
 }
 
 std::vector<Process> LinuxHost::processes_of_login(uid_t login_uid) {

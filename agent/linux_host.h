@@ -28,7 +28,8 @@ class LinuxHost final : public SessionHost {
   Milliseconds slept() const override;
   long ticks_per_second() const override;
   void look_again() override { looked_us_ = 0; }
-  std::vector<Process> processes_of_audit(std::uint32_t audit) override;
+  std::vector<Process> processes_of_audit(std::uint32_t audit) override { return of_audit(audit, {}); }
+  std::vector<Process> processes_of_audit_outside(std::uint32_t audit, std::string_view group) override;
   std::vector<Process> processes_of_login(uid_t login_uid) override;
   std::vector<Process> processes_of_user(uid_t uid) override;
   std::vector<Process> processes_in(std::string_view group) override;
@@ -62,6 +63,8 @@ class LinuxHost final : public SessionHost {
     bool timer_written = false;   // it is to be started, after the next reload
   };
   struct Asked;  // a question under way
+  void look();
+  std::vector<Process> of_audit(std::uint32_t audit, const std::set<pid_t>& without);
   sd_bus* bus();
   void call_logind(const char* method, const char* types, const std::string& id);
   void ask_property(const std::string& id, const char* interface, const char* property);

@@ -33,9 +33,10 @@ SessionEnding::SessionEnding(Session session, SessionHost& host)
 }
 
 // Alive, of this session, and not to be spared. An audit id that others have too says nothing.
-std::vector<Process> SessionEnding::strays() {
+std::vector<Process> SessionEnding::strays(bool outside_only) {
   if (session_.audit == kNoAuditSession) return {};
-  std::vector<Process> found = host_.processes_of_audit(session_.audit);
+  std::vector<Process> found = outside_only ? host_.processes_of_audit_outside(session_.audit, session_.control_group)
+                                            : host_.processes_of_audit(session_.audit);
   std::erase_if(found, [&](const Process& p) {
     if (p.state == 'Z' || p.state == 'X') return true;  // dead, and its parent has not looked yet
     if (!in_system_service(p.group)) return false;
@@ -49,18 +50,11 @@ bool SessionEnding::proven() {
   return host_.group_empty(session_.control_group) && !host_.session_listed(session_.logind) && strays().empty();
 }
 
-// In the session's own control group, or below it.
-bool SessionEnding::within(const Process& process) const {
-  const std::string& group = session_.control_group;
-  return process.group == group || process.group.starts_with(group + "/");
-}
-
 // A control group that holds nothing but the session's is killed whole: no fork escapes that. What is still seen of the
 // session's own, killed already, only needs time to die. True: there was something new to the last.
 bool SessionEnding::kill_strays(bool group_killed) {
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    std::vector<Process> found = strays();
-    if (group_killed) std::erase_if(found, [&](const Process& p) { return within(p); });
+    const std::vector<Process> found = strays(group_killed);
     bool news = false;
     std::map<std::string, std::vector<const Process*>> by_group;
     for (const Process& p : found) by_group[p.group].push_back(&p);
@@ -81,25 +75,15 @@ bool SessionEnding::kill_strays(bool group_killed) {
 }
 
 bool SessionEnding::step() {
-  host_.look_again();
-  act();
-  host_.look_again();
-  return prove();
-}
-
-void SessionEnding::act() {
   const Milliseconds now = host_.uptime();
-  due_ = now >= next_;
-  if (!due_ || now < began_ + kGentle) return;
-  const bool group_killed = host_.group_empty(session_.control_group) || host_.kill_group(session_.control_group);
-  if (!group_killed) host_.kill_session(session_.logind);
-  const bool more = kill_strays(group_killed);
-  pause_ = more || !killing_ ? kShortestPause : std::min(pause_ * 2, kLongestPause);
-  killing_ = true;
-}
-
-bool SessionEnding::prove() {
-  if (!std::exchange(due_, false)) return false;
+  if (now < next_) return false;
+  if (now >= began_ + kGentle) {
+    const bool group_killed = host_.group_empty(session_.control_group) || host_.kill_group(session_.control_group);
+    if (!group_killed) host_.kill_session(session_.logind);
+    const bool more = kill_strays(group_killed);
+    pause_ = more || !killing_ ? kShortestPause : std::min(pause_ * 2, kLongestPause);
+    killing_ = true;
+  }
   if (proven()) return true;
   next_ = host_.uptime() + pause_;
   if (!killing_) next_ = std::min(next_, began_ + kGentle);

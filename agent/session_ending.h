@@ -21,11 +21,8 @@ class SessionEnding {
  public:
   SessionEnding(Session session, SessionHost& host);
 
-  // Does what is due. True: proven, nothing is left. It is act() and then prove(): of many endings all act first, so
-  // that one look at all processes (SessionHost::look_again) proves them all.
+  // Does what is due. True: proven, nothing is left.
   bool step();
-  void act();
-  bool prove();
   // When to call step() again, in time since boot.
   Milliseconds next() const { return next_; }
   Milliseconds began() const { return began_; }
@@ -37,16 +34,15 @@ class SessionEnding {
   std::string remains();
 
  private:
-  std::vector<Process> strays();
+  std::vector<Process> strays(bool outside_only = false);
   bool proven();
   bool kill_strays(bool group_killed);
-  bool within(const Process& process) const;
 
   Session session_;
   SessionHost& host_;
   Milliseconds began_, next_;
   Milliseconds pause_{10};
-  bool due_ = false, killing_ = false;
+  bool killing_ = false;
   std::set<std::pair<pid_t, std::uint64_t>> killed_, spared_;
   std::vector<Process> left_alone_;
 };

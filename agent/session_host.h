@@ -39,9 +39,18 @@ class SessionHost {
   virtual long ticks_per_second() const = 0;         // of Process::start, which counts CLOCK_BOOTTIME too
 
   // --- what runs. Kernel threads are left out. A process that ends meanwhile is left out, too.
-  // processes_of_audit() may answer from one look at all processes for a moment; from this call on only from a new one.
+  // processes_of_audit() may answer from one look at all processes for a moment: nobody gets an audit id but from his
+  // parent, so "none" stays true. From this call on it looks anew.
   virtual void look_again() {}
   virtual std::vector<Process> processes_of_audit(std::uint32_t audit) = 0;
+  // Those of them that are neither in `group` nor below it.
+  virtual std::vector<Process> processes_of_audit_outside(std::uint32_t audit, std::string_view group) {
+    std::vector<Process> found = processes_of_audit(audit);
+    std::erase_if(found, [&](const Process& p) {
+      return p.group.starts_with(group) && (p.group.size() == group.size() || p.group[group.size()] == '/');
+    });
+    return found;
+  }
   virtual std::vector<Process> processes_of_login(uid_t login_uid) = 0;   // that descend from any login of this user
   virtual std::vector<Process> processes_of_user(uid_t uid) = 0;          // by real user
   virtual std::vector<Process> processes_in(std::string_view group) = 0;  // and in groups below it

@@ -187,7 +187,7 @@ Milliseconds Sessions::delay(const Entry& e) const {
 
 // True when it is over.
 bool Sessions::go_on(Entry& e) {
-  const bool over = e.ending->prove();
+  const bool over = e.ending->step();
   for (const Process& p : e.ending->take_left_alone()) {
     EventFields f = fields(e);
     f.emplace_back("PROCESS", std::to_string(p.pid) + " " + p.name);
@@ -292,18 +292,10 @@ void Sessions::end_visits() {
 void Sessions::look() {
   if (!started_) return;
   read_registry();
-  seams_.host->look_again();
+  std::vector<std::string> over;
   for (auto& [name, e] : entries_) {
     if (!e.ending) judge(e);
     if (!e.ending) warn(e);
-  }
-  seams_.host->look_again();
-  for (auto& [name, e] : entries_) {
-    if (e.ending) e.ending->act();
-  }
-  seams_.host->look_again();
-  std::vector<std::string> over;
-  for (auto& [name, e] : entries_) {
     if (e.ending && go_on(e)) {
       over.push_back(name);
     } else if (!e.ending && closed(e)) {
