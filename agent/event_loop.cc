@@ -2,7 +2,6 @@
 
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "agent/control.h"
 #include "agent/login_watch.h"
 #include "agent/metrics.h"
+#include "agent/program_runner.h"
 #include "agent/relay.h"
 #include "agent/session_keeper.h"
 #include "core/edge/files.h"
@@ -61,19 +61,14 @@ class Loop {
   void arm_next_change();
   void arm_retry();
   void arm_relay();
-  void run_programs();
   LoginWatch::Seams watch_seams();
   void write_reports();
-  Status start_program(const Program& program);
-  void forget_program();
   void reload();
   Result<std::string> handle(const Peer& peer, std::string_view command);
 
   static Loop& self(void* p) { return *static_cast<Loop*>(p); }
   static int on_files(sd_event_source*, int, std::uint32_t, void* p);
   static int on_sudoers(sd_event_source*, int, std::uint32_t, void* p);
-  static int on_program_end(sd_event_source*, const siginfo_t* info, void* p);
-  static int on_program_late(sd_event_source*, std::uint64_t, void* p);
   static int on_work(sd_event_source*, void* p);
   static int on_minute(sd_event_source* source, std::uint64_t, void* p);
   static int on_change(sd_event_source*, std::uint64_t, void* p);
@@ -94,11 +89,7 @@ class Loop {
   Seconds metrics_at_{-1000};
   sd_event_source* files_ = nullptr;
   sd_event_source* sudoers_ = nullptr;
-  // One program at a time. Whoever asked for it may have been told already: it was late, or the agent is another.
-  std::unique_ptr<RunningProgram> program_;
-  bool program_awaited_ = false;
-  sd_event_source* program_end_ = nullptr;
-  sd_event_source* program_late_ = nullptr;
+  ProgramRunner programs_{[this]() -> SudoDefaults& { return agent_->sudo_defaults(); }, [this] { after_work(); }};
   sd_event_source* work_ = nullptr;
   sd_event_source* by_wall_ = nullptr;  // the next change, while the wall clock decides
   sd_event_source* by_boot_ = nullptr;  // the next change, while the floor does
@@ -110,6 +101,7 @@ class Loop {
 
 bool Loop::prepare() {
   if (sd_event_new(&event_) < 0 || !watch_signals() || !make_timers()) return false;
+  programs_.attach(event_);
   if (sd_event_add_defer(event_, &work_, on_work, this) < 0) return false;
   // Sockets of others' events come before files: a login's record is small, files may be many.
   sd_event_source_set_priority(work_, SD_EVENT_PRIORITY_IDLE);
@@ -262,7 +254,7 @@ void Loop::after_work() {
   arm_retry();
   int working = SD_EVENT_OFF;
   sd_event_source_get_enabled(work_, &working);
-  run_programs();
+  programs_.run();
   if (working == SD_EVENT_OFF) write_reports();
 }
 
@@ -285,63 +277,6 @@ void Loop::write_reports() {
   const Figures figures{agent_.get(), keeper_ ? &keeper_->sessions() : nullptr, &journal_.counts(), queue_.waiting(),
                         &logins_.counts()};
   [[maybe_unused]] const Status written = write_file_durably(layout_.metrics(), metrics_text(figures), 0644);
-}
-
-// What the agent wants run, one after the other, while the loop goes on.
-void Loop::run_programs() {
-  SudoDefaults& sudo = agent_->sudo_defaults();
-  if (program_) {
-    if (program_awaited_ && sudo.outdated()) kill(program_->pid(), SIGKILL);
-    return;
-  }
-  while (const std::optional<Program> program = sudo.next()) {
-    const Status started = start_program(*program);
-    if (started) return;
-    ProgramEnd end;
-    end.fault = started.error().message;
-    sudo.ended(end);
-  }
-}
-
-Status Loop::start_program(const Program& program) {
-  auto started = RunningProgram::start(program);
-  if (!started) return started.error();
-  const pid_t pid = (*started)->pid();
-  const std::uint64_t limit_us = static_cast<std::uint64_t>(kProgramLimit.count()) * 1'000'000;
-  if (sd_event_add_child(event_, &program_end_, pid, WEXITED, on_program_end, this) < 0 ||
-      sd_event_add_time_relative(event_, &program_late_, CLOCK_MONOTONIC, limit_us, 0, on_program_late, this) < 0) {
-    forget_program();
-    kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
-    return Error{Errc::unavailable, "cannot wait for " + program.argv[0]};
-  }
-  program_ = std::move(*started);
-  program_awaited_ = true;
-  return Unit{};
-}
-
-void Loop::forget_program() {
-  program_.reset();
-  program_end_ = sd_event_source_disable_unref(program_end_);
-  program_late_ = sd_event_source_disable_unref(program_late_);
-}
-
-int Loop::on_program_end(sd_event_source*, const siginfo_t* info, void* p) {
-  Loop& loop = self(p);
-  const ProgramEnd end = loop.program_->collect(info->si_code, info->si_status);
-  if (std::exchange(loop.program_awaited_, false)) loop.agent_->sudo_defaults().ended(end);
-  loop.forget_program();
-  loop.after_work();
-  return 0;
-}
-
-// Told now, for a process that waits for a dead disk ends no sooner when it is killed.
-int Loop::on_program_late(sd_event_source*, std::uint64_t, void* p) {
-  Loop& loop = self(p);
-  kill(loop.program_->pid(), SIGKILL);
-  if (std::exchange(loop.program_awaited_, false)) loop.agent_->sudo_defaults().ended(not_in_time());
-  loop.after_work();
-  return 0;
 }
 
 // While the floor runs ahead of the wall clock, the wall clock would wake us too late.
@@ -380,7 +315,7 @@ void Loop::reload() {
   stop_watching_files();
   std::unique_ptr<Agent> next = hooks_.reload();
   if (next) {
-    program_awaited_ = false;  // by the old one
+    programs_.abandon();
     agent_.reset();
     if (const Status started = next->start(); !started) {
       std::fprintf(stderr, "hallpass-agent: %s\n", started.error().message.c_str());

@@ -68,6 +68,10 @@ void harden() {
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  // Under systemd it is a stream to journald: one that hangs must not hold up the end of a session.
+  struct stat st {};
+  if (fstat(STDERR_FILENO, &st) == 0 && S_ISSOCK(st.st_mode))
+    fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
 }
 
 void make_directory(const std::string& path, mode_t mode) {
