@@ -29,7 +29,8 @@ def fields(text) -> dict:
 def registered(host) -> dict:
     """Records by audit id, of those that live and those that do not."""
     names = host.run("ls", SESSIONS).out.split()
-    return {int(n): fields(host.run(PROBE, n, check=True).out) for n in names if n.isdigit()}
+    said = {int(n): host.run(PROBE, n).out for n in names if n.isdigit()}
+    return {n: fields(text) for n, text in said.items() if not text.startswith("none: ")}   # gone meanwhile
 
 
 @contextlib.contextmanager
@@ -188,6 +189,32 @@ def test_a_session_whose_leader_is_gone(site, host):
         host.run("kill", "-9", leader, check=True)
         eventually("it does no more", lambda: "its leader is gone" in host.run("cat", "/tmp/probed").out)
         host.sh("pkill -9 -u alice")
+
+
+# --- accounts without a user manager
+
+def test_user_manager_denied(site, host):
+    """For a shared account: nothing of systemd's outlives sessions on it. Taken back with the configuration, also by another agent."""
+    config = host.path("/etc/hallpass/host.toml").read_text()
+    deploy = host.run("id", "-u", "deploy").out.strip()
+    runs = "systemd-run --user --quiet --wait --pipe echo a user manager"
+    site.grant("alice", "deploy", by="carol")
+    host.write("/etc/hallpass/host.toml", config + '[accounts.deploy]\nuser_manager = "deny"\n')
+    host.run("systemctl", "reload", "hallpass-agent", check=True)
+    eventually("it is masked", lambda: host.run("systemctl", "is-enabled", f"user@{deploy}.service").out.strip().startswith("masked"))
+    result = site.ssh("deploy", "alice", f"echo in; {runs}")
+    assert result.out.startswith("in\n") and "a user manager" not in result.out and result.code != 0, repr(result)
+    assert "a user manager" in site_runs(site, runs)   # other accounts keep theirs
+    host.write("/etc/hallpass/host.toml", config)
+    host.restart("hallpass-agent")
+    eventually("it is not", lambda: not host.run("systemctl", "is-enabled", f"user@{deploy}.service").out.strip().startswith("masked"))
+    result = site.ssh("deploy", "alice", runs)
+    assert "a user manager" in result.out, repr(result)
+
+
+def site_runs(site, command):
+    site.grant("alice")
+    return site.ssh("alice", "alice", command).out
 
 
 # --- without what it takes
