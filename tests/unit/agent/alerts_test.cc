@@ -278,9 +278,9 @@ int wrong_window() {
 
 int wrong_memory() {
   Watch w;
-  w.refuse(9, "victim");
+  w.refuse(9, "1st");
   for (int i = 0; i < 900; ++i) w.refuse(1, "a" + std::to_string(i));
-  w.refuse(1, "victim");
+  w.refuse(1, "1st");
   int wrong = wrong_if(w.told.count(Event::logins_refused_often) != 1, "not forgotten for others");
   w.clock.pass(10);
   for (int i = 0; i < 5000; ++i) w.refuse(1, "b" + std::to_string(i));

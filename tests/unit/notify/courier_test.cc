@@ -18,8 +18,8 @@ struct Told {
 
 // A courier whose time is moved by hand.
 struct Bench {
-  explicit Bench(Seconds longest = Seconds{300}, double luck = 0.0)
-      : courier({"webhook https://a", longest, Seconds{3600}, [luck] { return luck; },
+  explicit Bench(Seconds longest = Seconds{300}, double luck = 0.0, Seconds reject_after = Seconds{3600})
+      : courier({"webhook https://a", longest, reject_after, [luck] { return luck; },
                  [this](int priority, std::string text) {
                    told.push_back({priority, std::move(text)});
                  }}) {}
@@ -91,7 +91,10 @@ int wrong_refused() {
   // With a short retry it is not the number of tries alone.
   Bench d(Seconds{1});
   for (int i = 0; i < 3599; ++i) wrong += wrong_if(d.ended(Kind::refused) != Next::retry, "for the whole time");
-  return wrong;
+  // With a short time it is not the time alone.
+  Bench e(Seconds{300}, 0.0, Seconds{1});
+  for (int i = 1; i < kRefusedTries; ++i) wrong += wrong_if(e.ended(Kind::refused) != Next::retry, "so many tries");
+  return wrong + wrong_if(e.ended(Kind::refused) != Next::reject, "and then no more");
 }
 
 struct StatusCase {
