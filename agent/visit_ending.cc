@@ -182,11 +182,9 @@ void VisitEnding::look_at_sessions() {
   foreign_sessions_ = false;
   for (const std::string& id : host_.sessions_of_user(visit_.uid)) {
     const std::string service = host_.session_service(id);
-    if (runs_jobs(service)) {
-      foreign_sessions_ = true;
-    } else if (made_from_within(id, service)) {
+    if (made_from_within(id, service)) {
       end_session(id, service);
-    } else if (changes_user(service)) {
+    } else if (changes_user(service) || runs_jobs(service)) {
       foreign_sessions_ = true;
     } else {
       door_by_ = "session " + id + (service.empty() ? "" : " (" + printable(service) + ")");

@@ -91,7 +91,7 @@ void Visits::load_one(const std::string& account) {
 // older.
 void Visits::set_aside(const std::string& account, const std::string& why) {
   const std::string path = path_of(account);
-  ::rename(path.c_str(), (path + ".damaged").c_str());
+  static_cast<void>(::rename(path.c_str(), (path + ".damaged").c_str()));  // or it is replaced below
   Entry& e = entries_[account];
   e.visit.account = account;
   e.visit.known = false;
