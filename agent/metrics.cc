@@ -18,7 +18,7 @@ std::string quoted(std::string_view value) {
 
 std::string number(double value) {
   std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%.17g", value);
+  (void)std::snprintf(text.data(), text.size(), "%.17g", value);
   return text.data();
 }
 
@@ -72,7 +72,7 @@ void add_sessions(const Sessions& sessions, Text& out) {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < std::size(EndDelays::kBounds); ++i) {
     std::array<char, 16> bound{};
-    std::snprintf(bound.data(), bound.size(), "%g", EndDelays::kBounds[i]);
+    (void)std::snprintf(bound.data(), bound.size(), "%g", EndDelays::kBounds[i]);
     sum += delays.counts[i];
     out.value(static_cast<double>(sum), "le=" + quoted(bound.data()), "_bucket");
   }

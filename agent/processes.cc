@@ -66,7 +66,7 @@ void add_pids(const std::string& directory, int depth, std::vector<pid_t>& pids)
 
 }  // namespace
 
-ProcessTable::ProcessTable(std::string proc, std::string groups)
+ProcessTable::ProcessTable(const std::string& proc, std::string groups)
     : proc_(open(proc.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), groups_(std::move(groups)) {
   const auto there = [&](const char* name) { return access((groups_ + name).c_str(), F_OK) == 0; };
   if (there("/cgroup.controllers")) return;

@@ -13,7 +13,7 @@ namespace hallpass {
 
 class ProcessTable {
  public:
-  explicit ProcessTable(std::string proc = "/proc", std::string groups = "/sys/fs/cgroup");
+  explicit ProcessTable(const std::string& proc = "/proc", std::string groups = "/sys/fs/cgroup");
   ~ProcessTable();
   ProcessTable(const ProcessTable&) = delete;
   ProcessTable& operator=(const ProcessTable&) = delete;
