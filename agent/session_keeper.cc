@@ -20,6 +20,7 @@ namespace hallpass {
 namespace {
 
 constexpr char kLogindSessions[] = "/run/systemd/sessions";
+constexpr Milliseconds kFirstPause{250}, kLastPause{4000};
 // Users for whom we have forbidden a user manager: what an earlier configuration did is taken back by this.
 constexpr char kForbidden[] = "/run/hallpass/without-user-manager";
 
@@ -151,7 +152,8 @@ void SessionKeeper::minute() {
 }
 
 void SessionKeeper::arm() {
-  const auto next = sessions_->next_step();
+  auto next = sessions_->next_step();
+  if (again_ && (!next || *again_ < *next)) next = again_;
   if (next) sd_event_source_set_time(step_, static_cast<std::uint64_t>(next->count()) * 1000);
   sd_event_source_set_enabled(step_, next ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
   due_moved_();
@@ -160,12 +162,21 @@ void SessionKeeper::arm() {
 int SessionKeeper::on_change(sd_event_source*, int fd, std::uint32_t, void* p) {
   alignas(inotify_event) std::array<char, 4096> buffer{};
   while (read(fd, buffer.data(), buffer.size()) > 0) continue;
-  static_cast<SessionKeeper*>(p)->look();
+  auto& keeper = *static_cast<SessionKeeper*>(p);
+  // logind notes a logout while sshd has yet to exit, and nothing tells when it has: looked at again a few times.
+  keeper.pause_ = kFirstPause;
+  keeper.again_ = keeper.host_->uptime() + kFirstPause;
+  keeper.look();
   return 0;
 }
 
 int SessionKeeper::on_step(sd_event_source*, std::uint64_t, void* p) {
-  static_cast<SessionKeeper*>(p)->look();
+  auto& keeper = *static_cast<SessionKeeper*>(p);
+  if (const Milliseconds now = keeper.host_->uptime(); keeper.again_ && *keeper.again_ <= now) {
+    keeper.pause_ *= 4;
+    keeper.again_ = keeper.pause_ > kLastPause ? std::nullopt : std::optional(now + keeper.pause_);
+  }
+  keeper.look();
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -64,6 +65,8 @@ class SessionKeeper final : public SessionDesk {
   std::set<uid_t> without_manager_;
   int inotify_ = -1;
   sd_event_source *changes_ = nullptr, *step_ = nullptr;
+  std::optional<Milliseconds> again_;  // a look that nothing else asks for, in time since boot
+  Milliseconds pause_{0};              // before it
 };
 
 }  // namespace hallpass
