@@ -220,6 +220,12 @@ int wrong_at_that_multiplies() {
   return wrong_if(w.end() < 0 || !w.host.processes.empty(), "a job that forks as it is killed");
 }
 
+std::string hex_minutes(std::int64_t minutes) {
+  char digits[16];
+  std::snprintf(digits, sizeof digits, "%08llx", static_cast<unsigned long long>(minutes));
+  return digits;
+}
+
 // A job that stood before has run, so that what came since may be its.
 int wrong_doubt() {
   VisitWorld w;
@@ -244,7 +250,7 @@ int wrong_doubt() {
   wrong += wrong_if(w.journal.count(Event::visit_not_cleaned) != 1, "once");
   // A job not due for long says nothing about what runs now.
   VisitWorld later;
-  const std::string removed = later.job("a00006ffffffff");
+  const std::string removed = later.job("a00006" + hex_minutes(wall_clock() / 60'000'000'000 + 1440));
   later.pass();
   later.login();
   std::filesystem::remove(removed);
@@ -345,7 +351,17 @@ int wrong_late_agent() {
   w.began(s, true);
   int wrong = wrong_if(w.end() < 0 || w.lingers() || w.has_job(kAnother) || !w.host.processes.empty(), "all new");
   wrong += wrong_if(!w.has_job(kWaiting), "this stood before");
-  return wrong + wrong_if(w.why(Event::crontab_changed) != "@daily a", "and the crontab");
+  wrong += wrong_if(w.why(Event::crontab_changed) != "@daily a", "and the crontab");
+  VisitWorld lingering;
+  lingering.linger();
+  const pid_t old = lingering.unit("web.service");
+  lingering.pass();
+  const Session since = lingering.session();
+  lingering.pass();
+  const pid_t fresh = lingering.unit("miner.service"), worker = lingering.unit("web.service");
+  lingering.began(since, true);
+  wrong += wrong_if(lingering.end() < 0 || lingering.host.has(fresh), "a new unit beside old ones");
+  return wrong + wrong_if(!lingering.host.has(old) || !lingering.host.has(worker), "which live");
 }
 
 // Two sessions are found at once, the later first.
