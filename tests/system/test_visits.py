@@ -6,6 +6,7 @@ import time
 import pytest
 
 from .lib import menu, remains
+from .lib.ends import dead_agent
 from .lib.host import eventually
 from .lib.site import Site
 
@@ -222,6 +223,22 @@ def test_the_console(site, host):
     for pid in runs(host, "bob", "sleep 700001"):
         os.kill(int(pid), 9)
     eventually("nothing is left", lambda: not of(host, "bob") and not visiting(host, "bob"), within=8)
+
+
+def test_the_agent_away(site, host):
+    """The session came and went while the agent was dead: what is older is told by its time alone."""
+    grant = site.grant("carol")
+    host.run("crontab", "-u", "carol", "-r")
+    as_user(host, "carol", "echo 'sleep 800002' | at now + 5 days")
+    old = jobs(host, "carol")
+    with dead_agent(host):
+        leave(site, "carol")
+        assert not visiting(host, "carol")
+    eventually("a visit", lambda: visiting(host, "carol"), within=5)
+    before = host.cursor()
+    over(site, "carol", grant)
+    assert not of(host, "carol") and not lingers(host, "carol") and jobs(host, "carol") == old and len(old) == 1
+    assert LEFT[6] in host.await_journal(after=before, HALLPASS_EVENT="crontab_changed", within=3)["HALLPASS_WHY"]
 
 
 def test_a_reboot_between(site, host):
