@@ -26,6 +26,7 @@ constexpr std::uint64_t kLookLasts_us = 50'000;     // a look at all processes, 
 constexpr std::uint64_t kReloadAfter_us = 200'000;  // several sessions in one reload
 constexpr std::uint64_t kReloadLimit_us = 90'000'000;
 constexpr std::uint64_t kClose_us = 1'500'000;  // as good as the same limit
+constexpr std::uint64_t kRounding_us = 1'000'000;
 
 std::uint64_t microseconds(clockid_t clock) {
   timespec ts{};
@@ -309,18 +310,20 @@ void LinuxHost::compare(const std::string& id, std::uint64_t runtime_us) {
     limit_failed_(id, "systemd does not take the new limit");
     return;
   }
-  const Status written = write_drop_in(id, (wanted_us + 999'999) / 1'000'000);
+  // Callers reckon in whole seconds, so what they say is up to one too long; here it can be told exactly.
+  const Status written = write_drop_in(id, wanted_us > 2 * kRounding_us ? wanted_us - kRounding_us : wanted_us);
   if (!written) return limit_failed_(id, written.error().message);
   reload_soon();
 }
 
 // What stands in /run/systemd/transient is systemd's own; a drop-in goes before it.
-Status LinuxHost::write_drop_in(const std::string& id, std::uint64_t runtime_s) {
+Status LinuxHost::write_drop_in(const std::string& id, std::uint64_t runtime_us) {
   const std::string directory = drop_in_directory(id);
   if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
     return Error{Errc::unavailable, "making " + directory + ": " + std::strerror(errno)};
-  return write_file_durably(directory + "/90-hallpass.conf",
-                            "[Scope]\nRuntimeMaxSec=" + std::to_string(runtime_s) + "s\n", 0644);
+  return write_file_durably(
+      directory + "/90-hallpass.conf",
+      "[Scope]\nRuntimeMaxSec=" + std::to_string(std::max(runtime_us / 1000, std::uint64_t{1})) + "ms\n", 0644);
 }
 
 // A timer of PID 1's starts a service that cannot run beside the session's scope. In files, not transient units: they

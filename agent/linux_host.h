@@ -70,7 +70,7 @@ class LinuxHost final : public SessionHost {
   void ask_property(const std::string& id, const char* interface, const char* property);
   void took(const std::string& id, const std::string& property, std::uint64_t value);
   void compare(const std::string& id, std::uint64_t runtime_us);
-  Status write_drop_in(const std::string& id, std::uint64_t runtime_s);
+  Status write_drop_in(const std::string& id, std::uint64_t runtime_us);
   void write_timer(const std::string& id, std::uint64_t started_us);
   void tell_timer(const std::string& id, const char* method);
   void reload_soon();
