@@ -15,7 +15,7 @@ PEOPLE = ("alice", "bob", "carol")
 ITEMS = {**menu.MENU, **menu.PERSONAL}
 GONE_WITHIN, P99 = 5.0, 1.0
 ROUNDS = 3
-SOAK_ROUNDS = int(os.environ.get("HALLPASS_SOAK_ROUNDS", "200"))
+SOAK_TIMES, HANDFUL = int(os.environ.get("HALLPASS_SOAK_TIMES", "200")), 6
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_revoked(site, bystanders, turn):
 
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_at_the_end(site, bystanders, turn):
-    played = Round(site, ITEMS, duration=int(site.pace * 1.5) + 4)
+    played = Round(site, ITEMS, duration=int(site.pace * 1.5) + 3)
     try:
         played.expire()
         site.pace = played.started
@@ -156,22 +156,27 @@ def summary(values):
 
 @pytest.mark.soak
 def test_soak(site, bystanders):
-    """All of it, again and again, ended by revocation and by the clock in turns; each item as often as there are rounds."""
+    """A random handful at a time, ended by revocation and by the clock in turns, until each item was ended SOAK_TIMES times."""
     seed = int(os.environ.get("HALLPASS_SEED", time.time()))
     rng = random.Random(seed)
     print(f"\n  seed {seed}")
     found = []   # (way, item, seconds)
-    for turn in range(SOAK_ROUNDS):
-        way = ("revoked", "end")[turn % 2]
-        names = rng.sample(list(ITEMS), len(ITEMS))
-        played = Round(site, names, duration=int(site.pace * 1.5) + 4 if way == "end" else 3000)
+    times = dict.fromkeys(ITEMS, 0)
+    ways = itertools.cycle(("revoked", "end"))
+    site.pace = 4.0
+    while min(times.values()) < SOAK_TIMES:
+        way = next(ways)
+        names = sorted(ITEMS, key=lambda name: (times[name], rng.random()))[:HANDFUL]
+        played = Round(site, names, duration=int(site.pace * 1.5) + 3 if way == "end" else 3000)
         try:
             site.pace = played.started
             played.expire() if way == "end" else played.revoke()
             found += [(way, running.name, seconds) for running, seconds in finish(way, played, bystanders).items()]
         finally:
             played.close()
-    results = {"rounds": SOAK_ROUNDS, "seed": seed, "all": summary([s for _, _, s in found])}
+        for name in names:
+            times[name] += 1
+    results = {"seed": seed, "handful": HANDFUL, "all": summary([s for _, _, s in found])}
     for way in ("revoked", "end"):
         results[way] = summary([s for w, _, s in found if w == way])
     results["items"] = {name: summary([s for _, n, s in found if n == name]) for name in ITEMS}

@@ -342,8 +342,8 @@ def test_shortening(site):
 
 def limit_of(host, mark, below):
     text = host.run("systemctl", "show", "-P", "RuntimeMaxUSec", f"session-{mark.logind}.scope").out.strip()
-    found = re.fullmatch(r"(?:(\d+)min ?)?(?:(\d+)s ?)?(?:[\d.]+ms)?", text)
-    seconds = int(found.group(1) or 0) * 60 + int(found.group(2) or 0) if found else None
+    found = re.fullmatch(r"(?:(\d+)min ?)?(?:([\d.]+)s ?)?(?:[\d.]+ms)?", text)
+    seconds = int(found.group(1) or 0) * 60 + float(found.group(2) or 0) if found else None
     return text if seconds is not None and seconds < below else None
 
 
