@@ -115,9 +115,12 @@ std::optional<Process> ProcessTable::read(pid_t pid) const {
   std::string skipped;
   int group = 0, session = 0;
   fields >> p.state >> p.parent >> group >> session >> p.terminal;
-  for (int field = 8; field < 22; ++field) fields >> skipped;
-  fields >> p.start;
+  int threads = 0;
+  for (int field = 8; field < 20; ++field) fields >> skipped;
+  fields >> threads >> skipped >> p.start;
   if (!fields) return std::nullopt;
+  // Only its first thread is dead: the others run on, and so does the process.
+  if (p.state == 'Z' && threads > 1) p.state = '?';
   p.login_uid = number(pid, "loginuid");
   p.audit = number(pid, "sessionid");
   p.group = control_group(pid);
