@@ -285,7 +285,9 @@ void Sessions::end_visits() {
     const bool here = std::any_of(entries_.begin(), entries_.end(),
                                   [&](const auto& named) { return named.second.session.account == account; });
     if (here || seams_.anyone_admitted(account)) continue;
-    if (!seams_.visits->end(account, seams_.now())) visits_next_ = seams_.host->uptime() + Visits::kAgain;
+    if (seams_.visits->end(account, seams_.now())) continue;
+    const Milliseconds next = seams_.host->uptime() + seams_.visits->again(account);
+    visits_next_ = visits_next_ ? std::min(*visits_next_, next) : next;
   }
 }
 

@@ -15,6 +15,7 @@ constexpr Milliseconds kThenManager{2000};  // and the manager itself
 constexpr int kPasses = 4;                  // over processes that may multiply
 constexpr std::size_t kJobsAStep = 1000;
 constexpr std::size_t kMostNames = 5;
+constexpr std::size_t kMostKept = 1000;  // names, of what comes back under another one each time
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 std::string list(const std::set<std::string>& names) {
@@ -25,6 +26,10 @@ std::string list(const std::set<std::string>& names) {
     text += (text.empty() ? "" : ", ") + printable(name);
   }
   return text;
+}
+
+void keep(std::set<std::string>& names, std::string name) {
+  if (names.size() < kMostKept) names.insert(std::move(name));
 }
 
 std::string counted(std::size_t n, const std::string& one, const std::string& many) {
@@ -56,8 +61,8 @@ bool VisitEnding::step() {
   door_ = false;
   look_at_sessions();
   end_jobs();
-  end_manager();
   end_linger();
+  end_manager();
   door_ = door_ && left_.size() == 1;
   clean_ = left_.empty() ? clean_ + 1 : 0;
   return clean_ >= 2;
@@ -96,7 +101,7 @@ void VisitEnding::remove_jobs(const std::vector<AtJob>& jobs, const Bounds& b) {
   for (const AtJob& job : jobs) {
     if (visit_.had_job(job.name())) continue;
     if ((job.runs() ? std::min(job.changed, job.written) : job.changed) >= b.jobs) {
-      doubtful_.insert("at job " + at_job_number(job.name()));
+      keep(doubtful_, "at job " + at_job_number(job.name()));
       continue;
     }
     if (removed++ == kJobsAStep) {
@@ -142,7 +147,7 @@ void VisitEnding::end_at_processes(const Bounds& b) {
       const auto doubtful = std::stable_partition(fresh.begin(), fresh.end(), [&](const Process& p) {
         return wall_start(host_, p.start) < b.processes || audits.count(p.audit) != 0;
       });
-      for (auto p = doubtful; p != fresh.end(); ++p) doubtful_.insert("process " + named_processes({*p}) + " of at");
+      for (auto p = doubtful; p != fresh.end(); ++p) keep(doubtful_, "process " + named_processes({*p}) + " of at");
       fresh.erase(doubtful, fresh.end());
     }
     if (fresh.empty()) return;
@@ -209,7 +214,7 @@ void VisitEnding::end_manager() {
   }
   for (const Process& p : processes) {
     // The bus comes with every login.
-    if (!is_manager_itself(p, manager_) && p.name.rfind("dbus-", 0) != 0) ended_services_.insert(p.name);
+    if (!is_manager_itself(p, manager_) && p.name.rfind("dbus-", 0) != 0) keep(ended_services_, p.name);
   }
   left_.push_back("the user manager: " + named_processes(processes));
   visit_.linger ? end_new_units(processes) : end_whole_manager(processes);

@@ -189,6 +189,12 @@ void Visits::stop_ending(Entry& e) {
   e.told.reset();
 }
 
+Milliseconds Visits::again(const std::string& account) const {
+  const auto found = entries_.find(account);
+  const bool door = found != entries_.end() && found->second.ending && found->second.ending->waits_for_door();
+  return door ? kAgainAtDoor : kAgain;
+}
+
 bool Visits::end(const std::string& account, UnixTime /*now*/) {
   const auto found = entries_.find(account);
   if (found == entries_.end()) return true;

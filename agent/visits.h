@@ -62,8 +62,9 @@ class Visits {
   // again until it says true: nothing is left, or what is left was told. It never waits. To be called only when it is
   // known who is admitted (after a start: when the ledger was read and judged).
   bool end(const std::string& account, UnixTime now);
-  // When to call end() again.
-  static constexpr Milliseconds kAgain{250};
+  // When to call end() again: soon, but later while another login is in the way, which may take all day.
+  Milliseconds again(const std::string& account) const;
+  static constexpr Milliseconds kAgain{250}, kAgainAtDoor{2000};
 
  private:
   struct Entry {

@@ -139,6 +139,7 @@ int wrong_door() {
   int wrong = wrong_if(w.end(200'000) >= 0 || !w.host.has(unit) || !w.host.done.empty(), "left while it stands open");
   wrong += wrong_if(w.journal.count(Event::visit_not_cleaned) != 1, "told once, not each minute");
   wrong += wrong_if(w.why(Event::visit_not_cleaned).find("session 3 (login)") == std::string::npos, "which");
+  wrong += wrong_if(w.visits->again("alice") != Visits::kAgainAtDoor, "without haste");
   w.host.sessions.clear();
   return wrong + wrong_if(w.end() < 0 || w.host.has(unit), "ended when it is shut");
 }
