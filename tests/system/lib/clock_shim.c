@@ -144,8 +144,8 @@ int timerfd_settime(int fd, int flags, const struct itimerspec* value, struct it
     const int64_t real_ns = ns - settings->offset_ns;
     shifted.it_value.tv_sec = real_ns / 1000000000;
     shifted.it_value.tv_nsec = real_ns % 1000000000;
-  } else if (settings != NULL && (flags & TFD_TIMER_ABSTIME) != 0 && fd >= 0 && fd < kMostTimers && counts_boot_time[fd] &&
-             ns > settings->slept_ns) {
+  } else if (settings != NULL && (flags & TFD_TIMER_ABSTIME) != 0 && fd >= 0 && fd < kMostTimers &&
+             counts_boot_time[fd] && ns > settings->slept_ns) {
     shifted.it_value.tv_sec = (ns - settings->slept_ns) / 1000000000;
     shifted.it_value.tv_nsec = (ns - settings->slept_ns) % 1000000000;
   }

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pathlib
+import queue
 import secrets
 import shutil
 import signal
@@ -100,7 +101,7 @@ class Host:
         self._binds = {str(k): v for k, v in (binds or {}).items()}
         self._size = size
         self.clock = clock
-        self._process = None
+        self._process = self._notify = None
         self.leader = None
         self.boot_seconds = None
 
@@ -130,6 +131,8 @@ class Host:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0{self.machine}")
         self._notify.settimeout(0.2)
+        self._ready = queue.SimpleQueue()
+        threading.Thread(target=self._listen, args=(self._notify,), daemon=True).start()
         config = {"hostname": self.hostname, "machine": self.machine, "machine_id": secrets.token_hex(16), "size": self._size,
                   "cgroup": str(self.cgroup), "host_key": (self.dir / "host_key").read_text(), "host_key_pub": pub,
                   "users": self.users, "groups": self._groups, "trees": [str(t) for t in self._trees], "files": self._files,
@@ -153,14 +156,24 @@ class Host:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the host did not boot (exit {self._process.returncode}):\n{self.console()}")
             try:
-                message = self._notify.recv(4096).decode()
+                self._ready.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            self.leader = self._find_leader()
+            return
+        raise RuntimeError(f"the host was not up after {BOOT_SECONDS} s:\n{self.console()}")
+
+    def _listen(self, notify) -> None:
+        """As long as the host lives: its PID 1 also tells each time it reads its files again, and would wait for us to listen."""
+        while self._notify is notify:
+            try:
+                message = notify.recv(4096).decode()
             except TimeoutError:
                 continue
-            fields = dict(line.split("=", 1) for line in message.splitlines() if "=" in line)
-            if fields.get("READY") == "1":
-                self.leader = self._find_leader()
+            except OSError:   # closed
                 return
-        raise RuntimeError(f"the host was not up after {BOOT_SECONDS} s:\n{self.console()}")
+            if "READY=1" in message.splitlines():
+                self._ready.put(message)
 
     def _find_leader(self) -> int:
         """The host's PID 1, by the number it has here: nspawn knows another one, for it runs in a PID namespace of its own."""
@@ -174,6 +187,8 @@ class Host:
 
     def reboot(self) -> None:
         old, self.leader = self.leader, None
+        while not self._ready.empty():
+            self._ready.get()
         call(["nsenter", "-t", old, "-a", "systemctl", "reboot", "--no-wall", "--no-block"])
         self._wait_ready()
         assert self.leader != old

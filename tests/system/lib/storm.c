@@ -1,4 +1,5 @@
-// storm COUNT WORD: COUNT processes, each of which forks its successor every few seconds and exits. TERM and HUP do not stop them.
+// storm COUNT WORD: COUNT processes, each of which forks its successor every few seconds and exits. TERM and HUP do not
+// stop them.
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/types.h>

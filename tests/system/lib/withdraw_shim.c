@@ -1,5 +1,5 @@
-// Preloaded into a test host's sshd: at the very moment that a session's record stands, the snapshot is withdrawn. What pam_hallpass.so
-// decided before that moment must not count.
+// Preloaded into a test host's sshd: at the very moment that a session's record stands, the snapshot is withdrawn. What
+// pam_hallpass.so decided before that moment must not count.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -223,7 +223,7 @@ int wrong_at_that_multiplies() {
 
 std::string hex_minutes(std::int64_t minutes) {
   char digits[16];
-  std::snprintf(digits, sizeof digits, "%08llx", static_cast<unsigned long long>(minutes));
+  demand(std::snprintf(digits, sizeof digits, "%08llx", static_cast<unsigned long long>(minutes)) == 8);
   return digits;
 }
 
