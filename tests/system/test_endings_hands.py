@@ -62,7 +62,7 @@ def test_agent_away_over_the_end(site):
     with running(site, (Escaped, "alice"), (IGNORING, "alice")) as items:
         before = site.host.cursor()
         with dead_agent(site.host):
-            time.sleep(max(0, grant.end + 5.5 - time.time()))
+            time.sleep(max(0, grant.end + 7 - time.time()))
             assert items[0].runs(remains.processes(site.host)), "nothing was left to show this with"
             assert items[1].mark.audit not in remains.audits()
         assert_gone(site, items, time.time())
