@@ -251,6 +251,10 @@ std::string LinuxHost::session_service(const std::string& id) {
   return is_session_id(id) ? said_by_logind("sessions/" + id, "SERVICE") : "";
 }
 
+bool LinuxHost::session_abandoned(const std::string& id) {
+  return is_session_id(id) && said_by_logind("sessions/" + id, "STATE") == "closing";
+}
+
 // --- PID 1's limit
 
 void LinuxHost::limit_session(const std::string& id, Milliseconds left) {

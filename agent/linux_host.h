@@ -44,6 +44,7 @@ class LinuxHost final : public SessionHost {
   std::vector<std::string> sessions_of_user(uid_t uid) override;
   std::vector<std::string> open_files(const Process& process) override { return table_.open_files(process); }
   std::string session_service(const std::string& id) override;
+  bool session_abandoned(const std::string& id) override;
   void disable_linger(uid_t uid) override;
   void limit_session(const std::string& id, Milliseconds left) override;
   void limit_left_behind(const std::string& id, Milliseconds left) override;

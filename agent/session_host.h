@@ -74,14 +74,16 @@ class SessionHost {
   virtual void terminate_user(uid_t uid) = 0;                        // its sessions and its user manager
   virtual std::vector<std::string> sessions_of_user(uid_t uid) = 0;  // ids, as logind lists them
   virtual void disable_linger(uid_t uid) = 0;
+  // logind gave it up, and PID 1 with it: the scope's own limit counts no more (see limit_left_behind). Its person
+  // logged out, or asked logind for just that (ReleaseSession), which everybody may for his own.
+  virtual bool session_abandoned(const std::string& /*id*/) { return false; }
   // The PAM service that made it: "sshd", "login", "su-l". Empty: unknown, which callers take for a login by itself.
   virtual std::string session_service(const std::string& /*id*/) { return {}; }
 
   // --- PID 1: it ends the session's scope by itself `left` from now, whatever becomes of the agent.
   virtual void limit_session(const std::string& id, Milliseconds left) = 0;
 
-  // The same for a session whose person logged out while something runs on: systemd calls its scope abandoned then, and
-  // no longer looks at the scope's own limit.
+  // The same for a session that is left behind or abandoned: systemd no longer looks at the scope's own limit then.
   virtual void limit_left_behind(const std::string& /*id*/, Milliseconds /*left*/) {}
 
   // What these two left behind, of a session that is over.

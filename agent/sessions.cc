@@ -250,10 +250,11 @@ void Sessions::tell_ended(const Entry& e) {
 
 // Its person logged out. What he left running may run on as long as he is admitted; when nothing is left it is over.
 bool Sessions::closed(Entry& e) {
-  const bool before = std::exchange(e.left_behind, !leader_lives(e.session));
-  if (!e.left_behind) return false;
-  if (!before) e.left_at = seams_.host->uptime();
+  e.left_behind = !leader_lives(e.session);
+  if (!e.left_behind && !seams_.host->session_abandoned(e.session.logind)) return false;
+  if (e.left_at == Milliseconds{0}) e.left_at = seams_.host->uptime();
   limit_left_behind(e);
+  if (!e.left_behind) return false;
   if (!seams_.host->group_empty(e.session.control_group)) return false;
   return e.session.audit == kNoAudit || seams_.host->processes_of_audit(e.session.audit).empty();
 }
@@ -352,7 +353,7 @@ std::optional<Milliseconds> Sessions::next_step() const {
   std::optional<Milliseconds> next = visits_next_;
   for (const auto& [name, e] : entries_) {
     if (e.ending && (!next || e.ending->next() < *next)) next = e.ending->next();
-    const bool unlimited = e.left_behind && !e.ending && !e.left_limited && !e.session.observed;
+    const bool unlimited = e.left_at != Milliseconds{0} && !e.ending && !e.left_limited && !e.session.observed;
     if (unlimited && (!next || e.left_at + kLeftBehindAfter < *next)) next = e.left_at + kLeftBehindAfter;
   }
   return next;

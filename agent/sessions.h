@@ -87,7 +87,7 @@ class Sessions {
     Session session;
     bool personal = false;
     bool record_gone = false, told_gone = false, told_would_end = false, left_behind = false;
-    Milliseconds left_at{0};  // since when left behind
+    Milliseconds left_at{0};  // since when PID 1 does not look at its limit: left behind, or abandoned by logind
     bool left_limited = false;
     Deadline deadline;
     std::optional<Seconds> next_warning;          // at which time left

@@ -75,7 +75,9 @@ class FakeHost : public SessionHost {
   std::vector<std::string> sessions_of_user(uid_t uid) override { return user_sessions[uid]; }
   void disable_linger(uid_t uid) override { done.push_back("disable_linger " + std::to_string(uid)); }
   void limit_session(const std::string& id, Milliseconds left) override { limits[id] = left; }
-  void forget_limit(const std::string& id) override { limits.erase(id); }
+  bool session_abandoned(const std::string& id) override { return abandoned.count(id) != 0; }
+  void limit_left_behind(const std::string& id, Milliseconds left) override { left_limits[id] = left; }
+  void forget_limit(const std::string& id) override { limits.erase(id), left_limits.erase(id); }
   void write_terminal(int terminal, std::string_view text) override { terminals[terminal] += text; }
 
   // A process of the session "session-<id>.scope" with that audit id, unless `group` says otherwise.
@@ -101,7 +103,8 @@ class FakeHost : public SessionHost {
   std::vector<Process> processes;
   std::set<pid_t> deaf;  // to SIGTERM and SIGHUP
   std::map<uid_t, std::vector<std::string>> user_sessions;
-  std::map<std::string, Milliseconds> limits;
+  std::map<std::string, Milliseconds> limits, left_limits;
+  std::set<std::string> abandoned;
   std::map<int, std::string> terminals;
   std::vector<std::string> done;
   std::function<void(const Process&)> on_kill;

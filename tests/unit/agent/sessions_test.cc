@@ -229,6 +229,29 @@ int logged_out() {
          check(!w.host.has(600) && w.journal.count(Event::session_ended) == 1, "what runs on ends with the grant");
 }
 
+// Its person asked logind to give the session up: PID 1 no longer looks at the limit of its scope.
+int abandoned() {
+  World w;
+  w.grant(1, World::started + 100);
+  w.login();
+  w.sessions->look();
+  int wrong = check(w.host.left_limits.empty(), "PID 1 looks at the limit of its scope");
+  w.host.abandoned = {"5"};
+  w.sessions->look();
+  w.pass(2);
+  wrong += check(w.host.left_limits.count("5") == 1, "PID 1 has another");
+  wrong += check(w.sessions->all()[0].state == Sessions::State::live, "it goes on");
+  w.host.left_limits.clear();
+  w.pass(2);
+  wrong += check(w.host.left_limits.empty(), "told once");
+  w.grant(2, World::started + 200);
+  w.sessions->look();
+  w.pass(2);
+  wrong += check(w.host.left_limits.count("5") == 1, "moved with the end");
+  w.pass(200);
+  return wrong + check(!w.host.has(500) && w.host.left_limits.empty(), "ended");
+}
+
 int cannot_be_killed() {
   World w;
   w.grant(1, World::started + 10);
@@ -329,6 +352,7 @@ TEST(used_and_covered, used(true))
 TEST(used_and_not_covered, used(false))
 TEST(observed, observed())
 TEST(logged_out, logged_out())
+TEST(abandoned, abandoned())
 TEST(cannot_be_killed, cannot_be_killed())
 TEST(restarted, restarted())
 TEST(by_operator, by_operator())
@@ -346,6 +370,7 @@ int main() {
                               cmocka_unit_test(test_used_and_not_covered),
                               cmocka_unit_test(test_observed),
                               cmocka_unit_test(test_logged_out),
+                              cmocka_unit_test(test_abandoned),
                               cmocka_unit_test(test_cannot_be_killed),
                               cmocka_unit_test(test_restarted),
                               cmocka_unit_test(test_by_operator),
