@@ -79,6 +79,7 @@ void Agent::end_unrecorded(std::vector<Verdict>& verdicts) {
 
 Status Agent::give_back(const std::string& account, const std::string& subject) {
   if (damaged()) return Error{Errc::unavailable, "the agent's ledger is damaged: tell those who run this host"};
+  clock_->tick();
   const UnixTime now = clock_->now();
   std::vector<Grant> given;
   LedgerChange change;

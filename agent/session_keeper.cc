@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "core/edge/files.h"
+#include "host/clock.h"
 
 namespace hallpass {
 namespace {
@@ -67,7 +68,7 @@ Sessions::Seams SessionKeeper::seams() {
   s.visits = visits_.get();
   s.registry = layout_.sessions();
   s.host_name = agent_().config().host.name;
-  s.now = [this] { return agent_().clock().now(); };
+  s.now = [this] { return agent_().clock().read_now(); };
   s.powers = [this](const std::string& account, const std::string& subject) { return powers(account, subject); };
   s.anyone_admitted = [this](const std::string& account) { return agent_().anyone_admitted(account); };
   s.personal = [this](const std::string& a, const std::string& subject) { return agent_().personal(a, subject); };
@@ -187,7 +188,7 @@ std::string SessionKeeper::host() const {
 }
 
 UnixTime SessionKeeper::now() const {
-  return agent_().clock().now();
+  return agent_().clock().read_now();
 }
 
 std::vector<SessionFacts> SessionKeeper::all() const {
@@ -210,7 +211,7 @@ SessionFacts SessionKeeper::facts(const Sessions::View& view) const {
   f.session = view.session;
   const auto start = static_cast<long long>(std::strtoull(view.session.leader_start.c_str(), nullptr, 10));
   const Seconds age{host_->uptime().count() / 1000 - start / host_->ticks_per_second()};
-  f.since = agent_().clock().reading().wall - age;
+  f.since = read_clock().wall - age;
   if (view.deadline.at > UnixTime{}) f.ends = view.deadline.at;
   if (!(view.deadline.grant == Digest{})) f.ends_with = grant_id(view.deadline.grant);
   f.by_use = view.deadline.by_use;

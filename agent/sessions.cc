@@ -45,6 +45,7 @@ EventFields Sessions::fields(const Entry& e) const {
 
 void Sessions::start() {
   slept_ = seams_.host->slept();
+  now_ = seams_.now();
   read_registry();
   std::size_t live = 0;
   for (const auto& [name, e] : entries_) live += e.session.observed ? 0 : 1;
@@ -86,7 +87,7 @@ void Sessions::enter(const std::string& name, Session session) {
   note_use(e, powers);
   std::vector<UsedGrant> used;
   for (const auto& [grant, commands] : e.used) used.push_back({grant, commands.empty() ? nullptr : &commands});
-  move_deadline(e, deadline_of(seams_.now(), powers, used), true);
+  move_deadline(e, deadline_of(now_, powers, used), true);
 }
 
 // What a used grant allows is kept, for when it is over nobody else knows.
@@ -106,8 +107,8 @@ void Sessions::judge(Entry& e) {
   note_use(e, powers);
   std::vector<UsedGrant> used;
   for (const auto& [grant, commands] : e.used) used.push_back({grant, commands.empty() ? nullptr : &commands});
-  const Deadline before = e.deadline, next = deadline_of(seams_.now(), powers, used);
-  if (next.at > seams_.now()) {
+  const Deadline before = e.deadline, next = deadline_of(now_, powers, used);
+  if (next.at > now_) {
     move_deadline(e, next, false);
     e.told_would_end = false;
     return;
@@ -127,7 +128,7 @@ void Sessions::judge(Entry& e) {
 }
 
 void Sessions::move_deadline(Entry& e, const Deadline& next, bool first) {
-  const UnixTime now = seams_.now();
+  const UnixTime now = now_;
   const bool moved = next.at != e.deadline.at, longer = next.at > e.deadline.at;
   e.deadline = next;
   if (e.session.observed || next.at <= now || !(first || moved)) return;
@@ -156,7 +157,7 @@ void Sessions::write_terminals(const Entry& e, const std::string& text) {
 }
 
 void Sessions::warn(Entry& e) {
-  const UnixTime now = seams_.now();
+  const UnixTime now = now_;
   const Seconds left = e.deadline.at - now;
   if (e.session.observed || !e.next_warning || left > *e.next_warning || left <= Seconds{0}) return;
   e.next_warning = next_below(warn_, left);
@@ -172,7 +173,7 @@ void Sessions::warn(Entry& e) {
 // --- ending
 
 void Sessions::begin(Entry& e, const std::string& why, std::optional<UnixTime> due) {
-  const UnixTime now = seams_.now();
+  const UnixTime now = now_;
   e.why = why;
   e.due = due && *due <= now ? *due : now;
   e.late_at_begin = now - e.due;
@@ -260,7 +261,7 @@ bool Sessions::closed(Entry& e) {
 }
 
 void Sessions::limit_left_behind(Entry& e) {
-  const UnixTime now = seams_.now();
+  const UnixTime now = now_;
   if (e.session.observed || e.left_limited || e.deadline.at <= now) return;
   if (seams_.host->uptime() < e.left_at + kLeftBehindAfter) return;
   e.left_limited = true;
@@ -286,7 +287,7 @@ void Sessions::end_visits() {
     const bool here = std::any_of(entries_.begin(), entries_.end(),
                                   [&](const auto& named) { return named.second.session.account == account; });
     if (here || seams_.anyone_admitted(account)) continue;
-    if (seams_.visits->end(account, seams_.now())) continue;
+    if (seams_.visits->end(account, now_)) continue;
     const Milliseconds next = seams_.host->uptime() + seams_.visits->again(account);
     visits_next_ = visits_next_ ? std::min(*visits_next_, next) : next;
   }
@@ -294,6 +295,7 @@ void Sessions::end_visits() {
 
 void Sessions::look() {
   if (!started_) return;
+  now_ = seams_.now();
   read_registry();
   std::vector<std::string> over;
   for (auto& [name, e] : entries_) {
@@ -320,14 +322,15 @@ void Sessions::tell_sleep() {
   const std::string length = length_of(std::chrono::duration_cast<Seconds>(more));
   seams_.journal->event(Event::clock_suspended, "the host slept for " + length, {{"WHY", length}});
   for (auto& [name, e] : entries_) {
-    if (!e.session.observed && !e.ending && e.deadline.at > seams_.now())
-      seams_.host->limit_session(e.session.logind, e.deadline.at + kGrace - seams_.now());
+    if (!e.session.observed && !e.ending && e.deadline.at > now_)
+      seams_.host->limit_session(e.session.logind, e.deadline.at + kGrace - now_);
   }
 }
 
 // A record that is gone while its session lives: a login refused at the last moment takes its record back, and is over
 // in a moment; for longer only root can have done it. The session is known here all the same.
 void Sessions::minute() {
+  now_ = seams_.now();
   tell_sleep();
   for (auto& [name, e] : entries_) {
     if (!e.record_gone || e.ending || std::exchange(e.told_gone, true)) continue;
@@ -404,6 +407,7 @@ Status Sessions::end(const std::string& name, const std::string& reason) {
                         "an operator ends session " + session_name(e.session) + " of " + e.session.subject + " on " +
                             e.session.account + (reason.empty() ? "" : ": " + reason),
                         f);
+  now_ = seams_.now();
   if (!e.ending) begin(e, why, std::nullopt);
   look();
   return Unit{};

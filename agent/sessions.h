@@ -126,6 +126,7 @@ class Sessions {
   std::optional<Milliseconds> visits_next_;
   EndDelays delays_;
   Milliseconds slept_{0};
+  UnixTime now_{};  // one time for all of a look
   bool started_ = false;
 };
 

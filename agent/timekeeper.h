@@ -36,6 +36,8 @@ class Timekeeper {
   void tick(bool accepted = false);
 
   UnixTime now() const { return now_; }
+  // The same at this moment: now() is as old as the last tick, up to a minute.
+  UnixTime read_now() const { return effective_now(source_(), memory_.floor); }
   UnixTime trusted() const { return trusted_; }
   bool synchronised() const { return reading_.synchronised; }
   bool synchronised_this_boot() const { return memory_.synchronised_boot == reading_.boot_id; }
