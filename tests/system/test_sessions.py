@@ -7,6 +7,7 @@ import time
 import pytest
 
 from .lib.host import eventually
+from .lib.shell import Shell
 
 SESSIONS = "/run/hallpass/sessions"
 PROBE = "/usr/local/bin/session_probe"
@@ -199,17 +200,29 @@ def test_user_manager_denied(site, host):
     deploy = host.run("id", "-u", "deploy").out.strip()
     runs = "systemd-run --user --quiet --wait --pipe echo a user manager"
     site.grant("alice", "deploy", by="carol")
+    running = Shell(site, "alice", "deploy")
     host.write("/etc/hallpass/host.toml", config + '[accounts.deploy]\nuser_manager = "deny"\n')
     host.run("systemctl", "reload", "hallpass-agent", check=True)
-    eventually("it is masked", lambda: host.run("systemctl", "is-enabled", f"user@{deploy}.service").out.strip().startswith("masked"))
+    eventually("it is forbidden", lambda: forbidden(host, deploy))
+    assert user_manager(host, deploy) == "active"
+    running.close()
+    eventually("one that ran already goes with the last session", lambda: user_manager(host, deploy) == "inactive", within=20)
     result = site.ssh("deploy", "alice", f"echo in; {runs}")
     assert result.out.startswith("in\n") and "a user manager" not in result.out and result.code != 0, repr(result)
     assert "a user manager" in site_runs(site, runs)   # other accounts keep theirs
     host.write("/etc/hallpass/host.toml", config)
     host.restart("hallpass-agent")
-    eventually("it is not", lambda: not host.run("systemctl", "is-enabled", f"user@{deploy}.service").out.strip().startswith("masked"))
+    eventually("it is not", lambda: not forbidden(host, deploy))
     result = site.ssh("deploy", "alice", runs)
     assert "a user manager" in result.out, repr(result)
+
+
+def forbidden(host, uid):
+    return "90-hallpass.conf" in host.run("systemctl", "show", "-P", "DropInPaths", f"user@{uid}.service").out
+
+
+def user_manager(host, uid):
+    return host.run("systemctl", "is-active", f"user@{uid}.service").out.strip()
 
 
 def site_runs(site, command):
