@@ -445,7 +445,7 @@ void LinuxHost::forbid_user_manager(uid_t uid, bool forbidden) {
 // --- terminals
 
 // Pseudo-terminals have major number 136. What cannot be written at once is lost: a stopped terminal holds up nobody.
-void LinuxHost::write_terminal(int terminal, std::string_view text) {
+void LinuxHost::write_terminal(int terminal, const std::set<uid_t>& owners, std::string_view text) {
   constexpr unsigned kPseudoTerminals = 136;
   const auto number = static_cast<unsigned>(terminal);
   const unsigned major_number = number >> 8 & 0xfff, minor_number = (number & 0xff) | (number >> 12 & 0xfff00);
@@ -453,7 +453,8 @@ void LinuxHost::write_terminal(int terminal, std::string_view text) {
   const std::string path = "/dev/pts/" + std::to_string(minor_number);
   const int fd = open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
   struct stat st {};
-  if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) == kPseudoTerminals) {
+  if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) == kPseudoTerminals &&
+      owners.count(st.st_uid) != 0) {
     [[maybe_unused]] const ssize_t written = write(fd, text.data(), text.size());
   }
   if (fd >= 0) close(fd);

@@ -49,7 +49,7 @@ class LinuxHost final : public SessionHost {
   void limit_session(const std::string& id, Milliseconds left) override;
   void limit_left_behind(const std::string& id, Milliseconds left) override;
   void forget_limit(const std::string& id) override;
-  void write_terminal(int terminal, std::string_view text) override;
+  void write_terminal(int terminal, const std::set<uid_t>& owners, std::string_view text) override;
 
   // No user manager for this user from now on, or again one; after the next reload of PID 1, which is asked for.
   void forbid_user_manager(uid_t uid, bool forbidden);

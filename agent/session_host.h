@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,8 +90,9 @@ class SessionHost {
   // What these two left behind, of a session that is over.
   virtual void forget_limit(const std::string& id) = 0;
 
-  // Writes to a terminal by its device number, without waiting. Only pseudo-terminals.
-  virtual void write_terminal(int terminal, std::string_view text) = 0;
+  // Writes to a terminal by its device number, without waiting. Only pseudo-terminals, and only one of these users: who
+  // has a /dev/pts of his own (a mount namespace) has numbers there that are others' terminals here.
+  virtual void write_terminal(int terminal, const std::set<uid_t>& owners, std::string_view text) = 0;
 };
 
 }  // namespace hallpass

@@ -147,13 +147,14 @@ void Sessions::move_deadline(Entry& e, const Deadline& next, bool first) {
 // --- on the terminals
 
 void Sessions::write_terminals(const Entry& e, const std::string& text) {
-  std::set<int> terminals;
+  std::map<int, std::set<uid_t>> terminals;  // and who may own them
   const auto processes = e.session.audit == kNoAudit ? seams_.host->processes_in(e.session.control_group)
                                                      : seams_.host->processes_of_audit(e.session.audit);
   for (const Process& p : processes) {
-    if (p.terminal != 0) terminals.insert(p.terminal);
+    if (p.terminal != 0) terminals[p.terminal].insert({p.uid, e.session.uid});
   }
-  for (const int terminal : terminals) seams_.host->write_terminal(terminal, "\r\n" + text + "\r\n");
+  for (const auto& [terminal, owners] : terminals)
+    seams_.host->write_terminal(terminal, owners, "\r\n" + text + "\r\n");
 }
 
 void Sessions::warn(Entry& e) {

@@ -78,7 +78,9 @@ class FakeHost : public SessionHost {
   bool session_abandoned(const std::string& id) override { return abandoned.count(id) != 0; }
   void limit_left_behind(const std::string& id, Milliseconds left) override { left_limits[id] = left; }
   void forget_limit(const std::string& id) override { limits.erase(id), left_limits.erase(id); }
-  void write_terminal(int terminal, std::string_view text) override { terminals[terminal] += text; }
+  void write_terminal(int terminal, const std::set<uid_t>& owners, std::string_view text) override {
+    if (owners.count(1000) != 0) terminals[terminal] += text;
+  }
 
   // A process of the session "session-<id>.scope" with that audit id, unless `group` says otherwise.
   Process& add(pid_t pid, std::uint32_t audit, std::string group) {
