@@ -261,8 +261,7 @@ void LinuxHost::limit_session(const std::string& id, Milliseconds left) {
   if (!is_session_id(id)) return;
   Limit& limit = limits_[id];
   limit.end_us = microseconds(CLOCK_MONOTONIC) + static_cast<std::uint64_t>(left.count()) * 1000;
-  limit.active_us = 0;
-  limit.written = false;
+  limit.read_again = false;  // a question that is under way may be about an earlier end
   ask_property(id, "org.freedesktop.systemd1.Unit", "ActiveEnterTimestampMonotonic");
 }
 
@@ -310,13 +309,11 @@ void LinuxHost::compare(const std::string& id, std::uint64_t runtime_us) {
   const std::uint64_t wanted_us = limit.end_us > limit.active_us ? limit.end_us - limit.active_us : 1;
   const bool same = runtime_us < wanted_us + kClose_us && wanted_us < runtime_us + kClose_us;
   if (same) return;
-  if (std::exchange(limit.written, true)) {
-    limit_failed_(id, "systemd does not take the new limit");
-    return;
-  }
+  if (std::exchange(limit.read_again, false)) return limit_failed_(id, "systemd does not take the new limit");
   // Callers reckon in whole seconds, so what they say is up to one too long; here it can be told exactly.
   const Status written = write_drop_in(id, wanted_us > 2 * kRounding_us ? wanted_us - kRounding_us : wanted_us);
   if (!written) return limit_failed_(id, written.error().message);
+  limit.written = true;
   reload_soon();
 }
 
@@ -422,7 +419,9 @@ int LinuxHost::on_reloaded(sd_bus_message*, void* p, sd_bus_error*) {
   }
   for (auto& [id, limit] : host.limits_) {
     if (std::exchange(limit.timer_written, false)) host.tell_timer(id, "RestartUnit");
-    if (limit.written) host.ask_property(id, "org.freedesktop.systemd1.Scope", "RuntimeMaxUSec");
+    if (!std::exchange(limit.written, false)) continue;
+    limit.read_again = true;
+    host.ask_property(id, "org.freedesktop.systemd1.Scope", "RuntimeMaxUSec");
   }
   return 0;
 }

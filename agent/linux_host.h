@@ -59,7 +59,8 @@ class LinuxHost final : public SessionHost {
   struct Limit {
     std::uint64_t end_us = 0;     // CLOCK_MONOTONIC, which the scope's timer counts
     std::uint64_t active_us = 0;  // since when the scope is
-    bool written = false;         // a drop-in says so: PID 1 is to be asked once more
+    bool written = false;         // a drop-in says so: PID 1 is to be asked once more, after the next reload
+    bool read_again = false;      // it was: now it must hold what the drop-in says
     std::uint64_t timer_us = 0;   // CLOCK_MONOTONIC: when hallpass-end-<id>.timer shall end what was left behind
     bool timer_written = false;   // it is to be started, after the next reload
   };
