@@ -162,7 +162,7 @@ class Agent final : private InputSink {
   std::vector<std::string>
       unrecorded_;                    // narrowing that could not be recorded: tried again though its file may be gone
   std::set<Digest> unrecorded_ends_;  // what these end: no session lives by it
-  std::vector<Admission> standing_;   // of the snapshot, while the ledger is damaged
+  std::map<std::string, std::vector<Admission>> standing_;  // of the snapshot, while the ledger is damaged
   std::uint64_t changes_ = 1;
   std::map<std::string, int> early_endings_;  // by signer: of requests that are not known here
   bool policies_dirty_ = true;

@@ -8,9 +8,12 @@ namespace hallpass {
 
 // With a damaged ledger the snapshot that stands is all that is known, as it is for logins.
 const std::vector<Admission>& Agent::admissions_of_snapshot(const std::string& account) {
-  standing_.clear();
+  std::vector<Admission>& standing = standing_[account];
   const Result<SnapshotReader> snapshot = SnapshotReader::open(snapshot_place());
-  if (!snapshot) return standing_;
+  // Out of descriptors or memory says nothing about anybody: what was read last counts until its end.
+  if (!snapshot && snapshot.error().code == Errc::unavailable) return standing;
+  standing.clear();
+  if (!snapshot) return standing;
   snapshot->admissions(account, [&](const AdmissionView& view) {
     Admission a;
     a.account = view.account;
@@ -25,10 +28,10 @@ const std::vector<Admission>& Agent::admissions_of_snapshot(const std::string& a
     a.personal = view.personal;
     a.alert = view.alert;
     for (std::size_t i = 0; i < view.commands.size(); ++i) a.commands.push_back(view.commands.at(i));
-    standing_.push_back(std::move(a));
+    standing.push_back(std::move(a));
     return true;
   });
-  return standing_;
+  return standing;
 }
 
 std::vector<const Admission*> Agent::admitting(const std::string& account, const std::string& subject) {
@@ -59,7 +62,13 @@ GrantOver Agent::how_over(const Digest& request) const {
   const std::string which = "grant " + grant_id(request) + " ";
   if (unrecorded_ends_.count(request) != 0) return {which + "was revoked or denied", std::nullopt};
   if (grant->state == GrantState::ended && grant->at != UnixTime{}) return {which + grant->detail, grant->at};
-  if (grant->state == GrantState::active) return {which + "admits nobody now", std::nullopt};
+  if (grant->state == GrantState::active) {
+    // Not judged again yet.
+    const auto& all = docket_.admissions();
+    if (grant->admission < 0) return {which + "admits nobody now", std::nullopt};
+    const UnixTime end = all[static_cast<std::size_t>(grant->admission)].end;
+    return {which + "ended at " + format_time(end), end};
+  }
   return {which + "is " + std::string(to_string(grant->state)) + ": " + grant->detail, std::nullopt};
 }
 

@@ -226,6 +226,8 @@ int Loop::on_minute(sd_event_source* source, std::uint64_t due, void* p) {
 }
 
 int Loop::on_change(sd_event_source*, std::uint64_t, void* p) {
+  // What is over by time alone is over for sshd and sudo too, whatever the snapshot says: no end waits for the disk.
+  if (self(p).keeper_) self(p).keeper_->look();
   self(p).agent_->time_passed();
   if (self(p).keeper_) self(p).keeper_->look();
   self(p).after_work();

@@ -22,8 +22,9 @@ constexpr char kLogindManager[] = "org.freedesktop.login1.Manager";
 constexpr char kSystemd[] = "org.freedesktop.systemd1", kSystemdPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager", kStarted[] = "UserspaceTimestampMonotonic";
 constexpr char kUnits[] = "/run/systemd/system";
-constexpr std::uint64_t kLookLasts_us = 50'000;     // a look at all processes, unless another is asked for
-constexpr std::uint64_t kReloadAfter_us = 200'000;  // several sessions in one reload
+constexpr std::uint64_t kLookLasts_us = 50'000;       // a look at all processes, unless another is asked for
+constexpr std::uint64_t kReloadAfter_us = 200'000;    // several sessions in one reload
+constexpr std::uint64_t kReloadEvery_us = 1'000'000;  // at most: each costs PID 1 a look at all units
 constexpr std::uint64_t kReloadLimit_us = 90'000'000;
 constexpr std::uint64_t kClose_us = 1'500'000;  // as good as the same limit
 constexpr std::uint64_t kRounding_us = 1'000'000;
@@ -378,7 +379,10 @@ void LinuxHost::reload_soon() {
     return;
   }
   if (reload_time_ != nullptr) return;
-  sd_event_add_time_relative(event_, &reload_time_, CLOCK_MONOTONIC, kReloadAfter_us, 1, on_reload_time, this);
+  const std::uint64_t now = microseconds(CLOCK_MONOTONIC);
+  const std::uint64_t pause =
+      std::max(kReloadAfter_us, reloaded_us_ + kReloadEvery_us > now ? reloaded_us_ + kReloadEvery_us - now : 0);
+  sd_event_add_time_relative(event_, &reload_time_, CLOCK_MONOTONIC, pause, 1, on_reload_time, this);
 }
 
 int LinuxHost::on_reload_time(sd_event_source*, std::uint64_t, void* p) {
@@ -397,6 +401,7 @@ void LinuxHost::reload() {
                     sd_bus_call_async(b, &asked->slot, message, on_reloaded, asked.get(), kReloadLimit_us) >= 0;
   sd_bus_message_unref(message);
   if (sent) {
+    reloaded_us_ = microseconds(CLOCK_MONOTONIC);
     reloading_ = true;
     asked_.insert(std::move(asked));
     return;

@@ -88,6 +88,7 @@ class LinuxHost final : public SessionHost {
   LimitFailed limit_failed_;
   sd_bus* bus_ = nullptr;
   sd_event_source* reload_time_ = nullptr;
+  std::uint64_t reloaded_us_ = 0;  // last
   bool reloading_ = false, reload_again_ = false;
   std::map<std::string, Limit> limits_;
   std::set<std::unique_ptr<Asked>> asked_;

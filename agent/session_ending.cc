@@ -7,8 +7,9 @@
 namespace hallpass {
 namespace {
 
-constexpr Milliseconds kGentle{200};
+constexpr Milliseconds kWords{30}, kGentle{200};
 constexpr Milliseconds kShortestPause{10}, kLongestPause{1000};
+constexpr Milliseconds kLongestTurn{100};  // other sessions end too
 constexpr int kSweeps = 20;  // one after the other, while each finds something new: what forks is faster than a timer
 constexpr std::size_t kNamed = 5;
 
@@ -28,9 +29,7 @@ bool in_system_service(std::string_view group) {
 }
 
 SessionEnding::SessionEnding(Session session, SessionHost& host)
-    : session_(std::move(session)), host_(host), began_(host.uptime()), next_(began_) {
-  host_.terminate_session(session_.logind);
-}
+    : session_(std::move(session)), host_(host), began_(host.uptime()), next_(began_ + kWords) {}
 
 // Alive, of this session, and not to be spared. An audit id that others have too says nothing.
 std::vector<Process> SessionEnding::strays(bool outside_only) {
@@ -59,7 +58,8 @@ bool SessionEnding::proven() {
 // A control group that holds nothing but the session's is killed whole: no fork escapes that. What is still seen of the
 // session's own, killed already, only needs time to die. True: there was something new to the last.
 bool SessionEnding::kill_strays(bool group_killed) {
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+  const Milliseconds until = host_.uptime() + kLongestTurn;
+  for (int sweep = 0; sweep < kSweeps && host_.uptime() < until; ++sweep) {
     const std::vector<Process> found = strays(group_killed);
     bool news = false;
     std::map<std::string, std::vector<const Process*>> by_group;
@@ -83,6 +83,7 @@ bool SessionEnding::kill_strays(bool group_killed) {
 bool SessionEnding::step() {
   const Milliseconds now = host_.uptime();
   if (now < next_) return false;
+  if (!std::exchange(asked_, true)) host_.terminate_session(session_.logind);
   if (now >= began_ + kGentle) {
     const bool group_killed = host_.group_empty(session_.control_group) || host_.kill_group(session_.control_group);
     if (!group_killed) host_.kill_session(session_.logind);

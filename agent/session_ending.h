@@ -1,8 +1,9 @@
 // The end of one session, step by step, until it is proven that nothing is left of it.
 //
-//   at once       its terminals are told, logind is asked to end it (SIGTERM and SIGHUP to all of its control group)
-//   after 200 ms  SIGKILL to the whole control group at once; from then on again and again: whatever still carries the
-//                 session's audit id is killed, wherever it has gone
+//   at once       its terminals are told
+//   after 30 ms   sshd has carried the words; logind is asked to end it (SIGTERM and SIGHUP to its whole control group)
+//   after 200 ms  SIGKILL to the whole control group at once; from then on, again and again, to whatever still carries
+//                 the session's audit id, wherever it has gone
 //   proven        the control group is empty or gone, no process carries the audit id, logind does not list it
 //
 // What sits in a system service's control group is left alone and named: it may be a daemon that was restarted by hand.
@@ -42,7 +43,7 @@ class SessionEnding {
   SessionHost& host_;
   Milliseconds began_, next_;
   Milliseconds pause_{10};
-  bool killing_ = false;
+  bool asked_ = false, killing_ = false;
   std::set<std::pair<pid_t, std::uint64_t>> killed_, spared_;
   std::vector<Process> left_alone_;
 };

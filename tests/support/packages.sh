@@ -6,7 +6,7 @@ packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libcli
 packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openssh-sftp-server passwd systemd systemd-container tzdata
   util-linux python3)
 packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc pamtester
-  python3-pytest rsync screen shellcheck tmux vim-tiny)
+  python3-pytest python3-pytest-xdist rsync screen shellcheck tmux vim-tiny)
 packages_releases=(debootstrap debian-archive-keyring gpgv)
 
 as_root() {

@@ -1,5 +1,7 @@
 """An end that fails: a process that waits for a frozen disk cannot be killed."""
+import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -24,10 +26,11 @@ def frozen(tmp_path):
     assert call(["mkfs.ext4", "-q", "-F", image]).ok
     assert (r := call(["mount", "-o", "loop", image, where])).ok, repr(r)
     where.chmod(0o777)
-    watchdog = subprocess.Popen(["sh", "-c", f"sleep 200; fsfreeze -u {where}"], start_new_session=True)
+    quiet = subprocess.DEVNULL
+    watchdog = subprocess.Popen(["sh", "-c", f"sleep 200; fsfreeze -u {where}"], start_new_session=True, stdin=quiet, stdout=quiet, stderr=quiet)
     yield where
     call(["fsfreeze", "-u", where])
-    watchdog.kill()
+    os.killpg(watchdog.pid, signal.SIGKILL)
     watchdog.wait()
     eventually("it is unmounted", lambda: call(["umount", where]).ok or call(["umount", "-l", where]).ok)
 
