@@ -8,9 +8,8 @@ namespace hallpass {
 namespace {
 
 constexpr Seconds kGraceLeftBehind{1};
-constexpr Seconds kGrace{2};                    // PID 1 acts this much later than the agent
-constexpr Milliseconds kLeftBehindAfter{1000};  // many processes outlive their login by a moment
-constexpr Milliseconds kFailedAfter{5000};      // an end that is not proven by then is an alert
+constexpr Seconds kGrace{2};                // PID 1 acts this much later than the agent
+constexpr Milliseconds kFailedAfter{5000};  // an end that is not proven by then is an alert
 constexpr Milliseconds kTellAgainAfter{60000};
 constexpr Milliseconds kSleep{2000};  // worth telling
 
@@ -340,78 +339,6 @@ void Sessions::minute() {
                           {{"FILE", file}, {"WHY", "it was taken away while the session lives"}});
   }
   look();
-}
-
-// --- asked from outside
-
-UnixTime Sessions::next_due() const {
-  UnixTime due = UnixTime::max();
-  for (const auto& [name, e] : entries_) {
-    if (e.ending || e.session.observed) continue;
-    due = std::min(due, e.next_warning ? e.deadline.at - *e.next_warning : e.deadline.at);
-  }
-  return due;
-}
-
-std::optional<Milliseconds> Sessions::next_step() const {
-  std::optional<Milliseconds> next = visits_next_;
-  for (const auto& [name, e] : entries_) {
-    if (e.ending && (!next || e.ending->next() < *next)) next = e.ending->next();
-    const bool unlimited = e.left_at != Milliseconds{0} && !e.ending && !e.left_limited && !e.session.observed;
-    if (unlimited && (!next || e.left_at + kLeftBehindAfter < *next)) next = e.left_at + kLeftBehindAfter;
-  }
-  return next;
-}
-
-std::uint64_t Sessions::not_ended() const {
-  return static_cast<std::uint64_t>(std::count_if(entries_.begin(), entries_.end(), [](const auto& named) {
-    return named.second.ending && named.second.told_at != Milliseconds{0};
-  }));
-}
-
-Sessions::View Sessions::view_of(const Entry& e) {
-  View view{e.session, e.ending ? State::ending : e.left_behind ? State::left_behind : State::live, e.deadline, {}};
-  for (const auto& [grant, commands] : e.used) view.used.push_back(grant);
-  return view;
-}
-
-std::vector<Sessions::View> Sessions::all() const {
-  std::vector<View> views;
-  for (const auto& [name, e] : entries_) views.push_back(view_of(e));
-  return views;
-}
-
-void Sessions::limit_failed(const std::string& id, const std::string& why) {
-  for (const auto& [name, e] : entries_) {
-    if (e.session.logind != id || e.ending) continue;
-    EventFields f = fields(e);
-    f.emplace_back("WHY", why);
-    seams_.journal->event(Event::session_limit_failed,
-                          "systemd keeps no limit for session " + name + " of " + e.session.subject + ": " + why, f);
-  }
-}
-
-std::optional<Sessions::View> Sessions::find(const std::string& name) const {
-  const auto found = entries_.find(name);
-  if (found == entries_.end()) return std::nullopt;
-  return view_of(found->second);
-}
-
-Status Sessions::end(const std::string& name, const std::string& reason) {
-  const auto found = entries_.find(name);
-  if (found == entries_.end()) return Error{Errc::not_found, "there is no session " + name};
-  Entry& e = found->second;
-  const std::string why = "ended by an operator" + (reason.empty() ? "" : ": " + reason);
-  EventFields f = fields(e);
-  f.emplace_back("WHY", reason);
-  seams_.journal->event(Event::session_end_requested,
-                        "an operator ends session " + session_name(e.session) + " of " + e.session.subject + " on " +
-                            e.session.account + (reason.empty() ? "" : ": " + reason),
-                        f);
-  now_ = seams_.now();
-  if (!e.ending) begin(e, why, std::nullopt);
-  look();
-  return Unit{};
 }
 
 }  // namespace hallpass

@@ -100,6 +100,8 @@ class Sessions {
   };
 
   static View view_of(const Entry& e);
+  static constexpr Milliseconds kLeftBehindAfter{1000};  // many processes outlive their login by a moment
+
   void read_registry();
   void enter(const std::string& name, Session session);
   void note_use(Entry& e, const std::vector<Power>& powers);
