@@ -72,6 +72,14 @@ def entries(site, before, event, count=1, **fields):
     return eventually(f"{count} of {event}", lambda: (lambda found: found if len(found) >= count else None)(site.records(before, event, **fields)))
 
 
+def over(shell) -> bool:
+    try:
+        shell("true", timeout=5)
+        return False
+    except (AssertionError, BrokenPipeError):
+        return True
+
+
 # --- what each option does: exit status 0 and the output, or None for refused
 OPTIONS = {
     "run": ("sudo id -u", "0"),
@@ -156,23 +164,26 @@ def test_output_is_logged_under_a_grant(site, alice):
 
 
 # --- several grants
-def test_two_grants_are_a_union_and_each_use_its_own(site, alice):
+def test_two_grants_are_a_union_and_each_use_its_own(site):
     web, db = site.grant("alice", "web", by="carol", duration=600), site.grant("alice", "db", by="carol", duration=900)
-    for line, grant in (("uname -s", web), ("uname -r", db), ("id -u", site.ops), ("whoami", db)):   # both name whoami: the one that ends last
+    with Shell(site, "alice") as alice:
+        for line, grant in (("uname -s", web), ("uname -r", db), ("id -u", site.ops), ("whoami", db)):   # both name whoami: the one that ends last
+            before = site.host.cursor()
+            r = eventually(f"{line} is granted", lambda: (lambda r: r if r.code == 0 else None)(alice(f"sudo -n {line}")))
+            assert r.out.strip()
+            entry = entries(site, before, "sudo_allowed")[-1]
+            assert (entry["HALLPASS_GRANT"], entry["HALLPASS_SUBJECT"]) == (grant.id, "alice"), line
+        assert alice("sudo -n uname -m").code != 0
+        digest = {g.digest.removeprefix("sha256:") for g in (web, db, site.ops)}
+        notes = set(site.host.sh(f"ls /run/hallpass/sessions | grep '^{alice.audit}\\.' | cut -d. -f2").out.split())
+        assert notes == digest
+        site.cease(db)   # the end of what was used ends the session, though others admit her
+        eventually("her session ends", lambda: over(alice), within=10)
+    with Shell(site, "alice") as alice:
+        assert alice("sudo -n whoami").code == 0 and alice("sudo -n uname -r").code != 0
         before = site.host.cursor()
-        r = eventually(f"{line} is granted", lambda: (lambda r: r if r.code == 0 else None)(alice(f"sudo -n {line}")))
-        assert r.out.strip()
-        entry = entries(site, before, "sudo_allowed")[-1]
-        assert (entry["HALLPASS_GRANT"], entry["HALLPASS_SUBJECT"]) == (grant.id, "alice"), line
-    assert alice("sudo -n uname -m").code != 0
-    digest = {g.digest.removeprefix("sha256:") for g in (web, db, site.ops)}
-    notes = set(site.host.sh(f"ls /run/hallpass/sessions | grep '^{alice.audit}\\.' | cut -d. -f2").out.split())
-    assert notes == digest
-    site.cease(db)
-    eventually("the other covers it", lambda: alice("sudo -n whoami").code == 0 and alice("sudo -n uname -r").code != 0)
-    before = site.host.cursor()
-    alice("sudo -n whoami")
-    assert entries(site, before, "sudo_allowed")[-1]["HALLPASS_GRANT"] == web.id
+        alice("sudo -n whoami")
+        assert entries(site, before, "sudo_allowed")[-1]["HALLPASS_GRANT"] == web.id
 
 
 def test_a_standing_rule_beside_grants(site):
@@ -207,7 +218,7 @@ def test_two_engineers_on_one_account(site):
             entry = entries(site, before, "sudo_allowed")[-1]
             assert (entry["HALLPASS_SUBJECT"], entry["HALLPASS_ACCOUNT"], entry["HALLPASS_GRANT"]) == (who, "deploy", grants[who].id)
         site.cease(grants["alice"])
-        eventually("hers has ended, his has not", lambda: one("sudo -n id -u").code != 0)
+        eventually("hers has ended, his has not", lambda: over(one), within=10)
         assert two("sudo -n id -u").out == "0\n"
 
 
@@ -293,15 +304,21 @@ def test_the_end_stops_what_runs(site, alice, line):
     with Shell(site, "bob") as bob:
         before = site.host.cursor()
         grant = site.grant("bob", "brief", by="carol", duration=6)
-        r = bob(line)
+        try:
+            r = bob(line)
+        except AssertionError as e:   # the session ends with the grant whose sudo it used; sudo's own KILL comes later
+            r = str(e)
         stopped = time.time()
         accept = entries(site, before, "sudo_allowed")[-1]
         end = datetime.datetime.fromisoformat(accept["HALLPASS_EXPIRES"].replace("Z", "+00:00")).timestamp()
         assert accept["HALLPASS_GRANT"] == grant.id
-        assert r.code != 0 and stopped <= end + (0.5 if "trap" not in line else 2.5), f"{stopped - end:+.1f} s: {r!r}"
-        assert f"hallpass: grant {grant.id} (brief) ends at" in r.out and "the command was stopped" in r.out, repr(r)
-        assert entries(site, before, "sudo_ended")[-1]["HALLPASS_EXIT"] in ("signal 1", "signal 15", "signal 9")
-        assert bob("sudo -n sleep 0").code != 0
+        assert stopped <= end + 1.5, f"{stopped - end:+.1f} s: {r!r}"
+        if "trap" in line:
+            assert "the session ended" in r, repr(r)
+        else:
+            assert r.code != 0 and f"hallpass: grant {grant.id} (brief) ends at" in r.out and "the command was stopped" in r.out, repr(r)
+            assert entries(site, before, "sudo_ended")[-1]["HALLPASS_EXIT"] in ("signal 1", "signal 15", "signal 9")
+        eventually("his session ends with the grant that it used", lambda: over(bob), within=5)
         eventually("nothing of it is left", lambda: not site.host.run("pgrep", "-x", "sleep").ok, within=3)
 
 
