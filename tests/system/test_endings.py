@@ -167,7 +167,7 @@ def test_soak(site, bystanders):
     while min(times.values()) < SOAK_TIMES:
         way = next(ways)
         names = sorted(ITEMS, key=lambda name: (times[name], rng.random()))[:HANDFUL]
-        played = Round(site, names, duration=int(site.pace * 1.5) + 3 if way == "end" else 3000)
+        played = Round(site, names, duration=int(site.pace * 2) + 4 if way == "end" else 3000)
         try:
             site.pace = played.started
             played.expire() if way == "end" else played.revoke()
