@@ -104,11 +104,6 @@ std::string session_group(uid_t uid, const std::string& id) {
   return "/user.slice/user-" + std::to_string(uid) + ".slice/session-" + id + ".scope";
 }
 
-bool is_below(std::string_view group, std::string_view ancestor) {
-  return group.substr(0, ancestor.size()) == ancestor &&
-         (group.size() == ancestor.size() || group[ancestor.size()] == '/');
-}
-
 std::string unit_of(std::string_view group, std::string_view manager) {
   std::size_t at = manager.size();
   while (at < group.size()) {

@@ -43,7 +43,6 @@ std::string session_group(uid_t uid, const std::string& id);
 // The unit that a group below `manager` belongs to: "<manager>/app.slice/web.service" of ".../web.service/worker".
 // The group itself when it lies in no unit: directly in the manager's group or in a slice.
 std::string unit_of(std::string_view group, std::string_view manager);
-bool is_below(std::string_view group, std::string_view ancestor);  // or the same
 // What runs there. `nested`: also in groups nested deeper than anybody lists, as their owner may; that takes a look at
 // all processes of the machine.
 std::vector<Process> processes_of_manager(SessionHost& host, uid_t uid, bool nested);

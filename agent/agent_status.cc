@@ -18,15 +18,9 @@ Json policy_status(const PolicyInForce& in_force) {
 }
 
 Json counts(const Docket& docket) {
-  std::map<GrantState, std::int64_t> by_state;
-  for (const auto& [request, grant] : docket.all()) {
-    if (grant.known) ++by_state[grant.state];
-  }
   JsonObject object;
-  for (const GrantState s : {GrantState::active, GrantState::pending, GrantState::ended, GrantState::denied,
-                             GrantState::revoked, GrantState::void_}) {
-    object.emplace_back(std::string(to_string(s)), Json(by_state[s]));
-  }
+  for (const auto& [state, count] : docket.by_state())
+    object.emplace_back(std::string(to_string(state)), Json(static_cast<std::int64_t>(count)));
   return Json(std::move(object));
 }
 
@@ -39,11 +33,10 @@ Json directory_status(const DirectoryReport& d) {
 
 Json session_counts(const Sessions* sessions) {
   if (sessions == nullptr) return Json();
-  std::array<std::int64_t, 3> by_state{};
-  for (const Sessions::View& v : sessions->all()) ++by_state[static_cast<std::size_t>(v.state)];
-  return Json(JsonObject{{"live", Json(by_state[0])},
-                         {"left_behind", Json(by_state[1])},
-                         {"ending", Json(by_state[2])},
+  const auto by_state = sessions->by_state();
+  return Json(JsonObject{{"live", Json(static_cast<std::int64_t>(by_state[0]))},
+                         {"left_behind", Json(static_cast<std::int64_t>(by_state[1]))},
+                         {"ending", Json(static_cast<std::int64_t>(by_state[2]))},
                          {"not_ended", Json(static_cast<std::int64_t>(sessions->not_ended()))}});
 }
 

@@ -240,6 +240,18 @@ void Docket::clear() {
   content_.admissions.clear();
 }
 
+std::vector<std::pair<GrantState, std::size_t>> Docket::by_state() const {
+  std::vector<std::pair<GrantState, std::size_t>> counts = {{GrantState::active, 0},  {GrantState::pending, 0},
+                                                            {GrantState::ended, 0},   {GrantState::denied, 0},
+                                                            {GrantState::revoked, 0}, {GrantState::void_, 0}};
+  for (const auto& [request, grant] : grants_) {
+    const auto count =
+        std::find_if(counts.begin(), counts.end(), [&](const auto& c) { return c.first == grant.state; });
+    if (grant.known && count != counts.end()) ++count->second;
+  }
+  return counts;
+}
+
 std::vector<Digest> Docket::due(UnixTime now) const {
   std::vector<Digest> due;
   for (const auto& [request, grant] : grants_) {

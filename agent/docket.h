@@ -74,6 +74,9 @@ class Docket {
   std::vector<Digest> live() const;  // all that are not terminal
   const std::unordered_map<Digest, Grant, DigestHash>& all() const { return grants_; }
 
+  // How many known grants are in each state; all six, in a fixed order.
+  std::vector<std::pair<GrantState, std::size_t>> by_state() const;
+
   // Admissions, in no order. Those of requests that share an id with another are not among them.
   const std::vector<Admission>& admissions() const { return content_.admissions; }
   // The content, for filling in what does not come from grants (agent/content.h).

@@ -98,28 +98,12 @@ std::vector<Process> LinuxHost::processes_of_login(uid_t login_uid) {
   return found;
 }
 
-std::vector<Process> LinuxHost::processes_of_user(uid_t uid) {
-  std::vector<Process> found;
-  table_.each([&](pid_t pid) {
-    auto p = table_.read(pid);
-    if (p && p->uid == uid) found.push_back(std::move(*p));
-  });
-  return found;
-}
-
 std::vector<Process> LinuxHost::processes_in(std::string_view group) {
   std::vector<Process> found;
   for (const pid_t pid : table_.in_group(group)) {
     if (auto p = table_.read(pid)) found.push_back(std::move(*p));
   }
   return found;
-}
-
-std::vector<std::uint32_t> LinuxHost::living_audits() {
-  std::set<std::uint32_t> audits;
-  table_.each([&](pid_t pid) { audits.insert(table_.number(pid, "sessionid")); });
-  audits.erase(kNoAudit);
-  return {audits.begin(), audits.end()};
 }
 
 // --- logind

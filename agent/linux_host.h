@@ -31,9 +31,7 @@ class LinuxHost final : public SessionHost {
   std::vector<Process> processes_of_audit(std::uint32_t audit) override { return of_audit(audit, {}); }
   std::vector<Process> processes_of_audit_outside(std::uint32_t audit, std::string_view group) override;
   std::vector<Process> processes_of_login(uid_t login_uid) override;
-  std::vector<Process> processes_of_user(uid_t uid) override;
   std::vector<Process> processes_in(std::string_view group) override;
-  std::vector<std::uint32_t> living_audits() override;
   bool group_empty(std::string_view group) override { return table_.group_empty(group); }
   void kill_process(const Process& process) override { kill_exactly(table_, process); }
   bool kill_group(std::string_view group) override { return table_.kill_group(group); }

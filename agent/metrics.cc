@@ -46,20 +46,15 @@ double since_epoch(UnixTime t) {
 }
 
 void add_grants(const Agent& agent, Text& out) {
-  std::map<GrantState, std::uint64_t> by_state;
-  for (const auto& [request, grant] : agent.docket().all()) by_state[grant.state] += grant.known ? 1 : 0;
   out.family("grants", "gauge", "Grants that this host knows of, by state.");
-  for (const GrantState s : {GrantState::active, GrantState::pending, GrantState::ended, GrantState::denied,
-                             GrantState::revoked, GrantState::void_}) {
-    out.value(static_cast<double>(by_state[s]), "state=" + quoted(to_string(s)));
-  }
+  for (const auto& [state, count] : agent.docket().by_state())
+    out.value(static_cast<double>(count), "state=" + quoted(to_string(state)));
   out.alone("admissions", "gauge", "Grants that admit somebody to this host, now or soon.",
             static_cast<double>(agent.docket().admissions().size()));
 }
 
 void add_sessions(const Sessions& sessions, Text& out) {
-  std::array<std::uint64_t, 3> by_state{};
-  for (const Sessions::View& v : sessions.all()) ++by_state[static_cast<std::size_t>(v.state)];
+  const auto by_state = sessions.by_state();
   out.family("sessions", "gauge", "Registered sessions, by state.");
   constexpr std::array<const char*, 3> kNames = {"live", "left_behind", "ending"};
   for (std::size_t i = 0; i < kNames.size(); ++i)

@@ -31,6 +31,11 @@ struct Process {
   char state = '?';                // 'D': waits for a disk, cannot be killed
 };
 
+// Whether a control group is `ancestor`, or below it.
+inline bool is_below(std::string_view group, std::string_view ancestor) {
+  return group.starts_with(ancestor) && (group.size() == ancestor.size() || group[ancestor.size()] == '/');
+}
+
 class SessionHost {
  public:
   virtual ~SessionHost() = default;
@@ -47,17 +52,12 @@ class SessionHost {
   // Those of them that are neither in `group` nor below it.
   virtual std::vector<Process> processes_of_audit_outside(std::uint32_t audit, std::string_view group) {
     std::vector<Process> found = processes_of_audit(audit);
-    std::erase_if(found, [&](const Process& p) {
-      return p.group.starts_with(group) && (p.group.size() == group.size() || p.group[group.size()] == '/');
-    });
+    std::erase_if(found, [&](const Process& p) { return is_below(p.group, group); });
     return found;
   }
   virtual std::vector<Process> processes_of_login(uid_t login_uid) = 0;   // that descend from any login of this user
-  virtual std::vector<Process> processes_of_user(uid_t uid) = 0;          // by real user
   virtual std::vector<Process> processes_in(std::string_view group) = 0;  // and in groups below it
-  // Audit ids that some process has, kNoAudit not among them.
-  virtual std::vector<std::uint32_t> living_audits() = 0;
-  virtual bool group_empty(std::string_view group) = 0;  // or gone
+  virtual bool group_empty(std::string_view group) = 0;                   // or gone
   // What a process has open, as the kernel spells it: "/var/spool/cron/atspool/a0000201c88f83 (deleted)". Read from the
   // links alone: a look at the files themselves could wait for a file server. Needs CAP_SYS_PTRACE. A process in a
   // mount namespace of its own can make such names mean what it likes.

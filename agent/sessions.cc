@@ -35,6 +35,11 @@ void Sessions::set_warnings(std::vector<Seconds> warn) {
   warn_ = std::move(warn);
 }
 
+// "session 5 of alice on deploy"
+std::string Sessions::who(const Entry& e) {
+  return "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account;
+}
+
 EventFields Sessions::fields(const Entry& e) const {
   return {{"SESSION", session_name(e.session)},
           {"SUBJECT", e.session.subject},
@@ -82,11 +87,7 @@ void Sessions::enter(const std::string& name, Session session) {
   e.session = std::move(session);
   e.personal = seams_.personal(e.session.account, e.session.subject);
   if (!e.session.observed) seams_.visits->session_began(e.session, e.personal);
-  const auto powers = seams_.powers(e.session.account, e.session.subject);
-  note_use(e, powers);
-  std::vector<UsedGrant> used;
-  for (const auto& [grant, commands] : e.used) used.push_back({grant, commands.empty() ? nullptr : &commands});
-  move_deadline(e, deadline_of(now_, powers, used), true);
+  move_deadline(e, deadline(e), true);
 }
 
 // What a used grant allows is kept, for when it is over nobody else knows.
@@ -101,12 +102,16 @@ void Sessions::note_use(Entry& e, const std::vector<Power>& powers) {
 
 // --- judging
 
-void Sessions::judge(Entry& e) {
+Deadline Sessions::deadline(Entry& e) {
   const auto powers = seams_.powers(e.session.account, e.session.subject);
   note_use(e, powers);
   std::vector<UsedGrant> used;
   for (const auto& [grant, commands] : e.used) used.push_back({grant, commands.empty() ? nullptr : &commands});
-  const Deadline before = e.deadline, next = deadline_of(now_, powers, used);
+  return deadline_of(now_, powers, used);
+}
+
+void Sessions::judge(Entry& e) {
+  const Deadline before = e.deadline, next = deadline(e);
   if (next.at > now_) {
     move_deadline(e, next, false);
     e.told_would_end = false;
@@ -127,20 +132,16 @@ void Sessions::judge(Entry& e) {
 }
 
 void Sessions::move_deadline(Entry& e, const Deadline& next, bool first) {
-  const UnixTime now = now_;
   const bool moved = next.at != e.deadline.at, longer = next.at > e.deadline.at;
   e.deadline = next;
-  if (e.session.observed || next.at <= now || !(first || moved)) return;
-  e.next_warning = next_below(warn_, next.at - now);
-  seams_.host->limit_session(e.session.logind, next.at + kGrace - now);
+  if (e.session.observed || next.at <= now_ || !(first || moved)) return;
+  e.next_warning = next_below(warn_, next.at - now_);
+  seams_.host->limit_session(e.session.logind, next.at + kGrace - now_);
   e.left_limited = false;
   if (first || !longer) return;
   EventFields f = fields(e);
   f.emplace_back("EXPIRES", format_time(next.at));
-  seams_.journal->event(Event::session_extended,
-                        "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account +
-                            " may go on until " + format_time(next.at),
-                        f);
+  seams_.journal->event(Event::session_extended, who(e) + " may go on until " + format_time(next.at), f);
 }
 
 // --- on the terminals
@@ -157,14 +158,13 @@ void Sessions::write_terminals(const Entry& e, const std::string& text) {
 }
 
 void Sessions::warn(Entry& e) {
-  const UnixTime now = now_;
-  const Seconds left = e.deadline.at - now;
+  const Seconds left = e.deadline.at - now_;
   if (e.session.observed || !e.next_warning || left > *e.next_warning || left <= Seconds{0}) return;
   e.next_warning = next_below(warn_, left);
   const std::string runbook = seams_.runbook(e.deadline.grant);
   write_terminals(
       e, "hallpass: your access to " + seams_.host_name + " as " + e.session.account + " ends in " + length_of(left) +
-             ", at " + clock_of(e.deadline.at, now) + " (grant " + id_of(e.deadline.grant) +
+             ", at " + clock_of(e.deadline.at, now_) + " (grant " + id_of(e.deadline.grant) +
              ").\r\nWhat was started in this session ends then. To stay longer, on your own machine:\r\n"
              "  hallpass request " +
              (runbook.empty() ? "RUNBOOK" : runbook) + " --target host=" + seams_.host_name + " --reason \"...\"");
@@ -173,10 +173,9 @@ void Sessions::warn(Entry& e) {
 // --- ending
 
 void Sessions::begin(Entry& e, const std::string& why, std::optional<UnixTime> due) {
-  const UnixTime now = now_;
   e.why = why;
-  e.due = due && *due <= now ? *due : now;
-  e.late_at_begin = now - e.due;
+  e.due = due && *due <= now_ ? *due : now_;
+  e.late_at_begin = now_ - e.due;
   write_terminals(e, "hallpass: your access to " + seams_.host_name + " as " + e.session.account + " is over (" + why +
                          ").\r\nThis session and what was started in it end now.");
   e.ending = std::make_unique<SessionEnding>(e.session, *seams_.host);
@@ -215,30 +214,27 @@ void Sessions::tell_remains(Entry& e) {
   f.emplace_back("WHY", what);
   f.emplace_back("EXPIRES", format_time(e.due));
   f.emplace_back("DELAY", std::to_string(delay(e).count()));
-  seams_.journal->event(Event::session_not_ended,
-                        "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account +
-                            " is not over, " + length_of(std::chrono::duration_cast<Seconds>(delay(e))) +
-                            " after its time: " + what,
-                        f);
+  seams_.journal->event(
+      Event::session_not_ended,
+      who(e) + " is not over, " + length_of(std::chrono::duration_cast<Seconds>(delay(e))) + " after its time: " + what,
+      f);
 }
 
 void Sessions::tell_ended(const Entry& e) {
   const Milliseconds late = delay(e);
-  const std::string who =
-      "session " + session_name(e.session) + " of " + e.session.subject + " on " + e.session.account;
   EventFields f = fields(e);
   f.emplace_back("WHY", e.why);
   f.emplace_back("EXPIRES", format_time(e.due));
   f.emplace_back("DELAY", std::to_string(late.count()));
   f.emplace_back("COUNT", std::to_string(e.ending->killed()));
-  seams_.journal->event(
-      Event::session_ended,
-      who + " was ended: " + e.why + "; nothing of it was left " + std::to_string(late.count()) + " ms after its time",
-      f);
-  if (e.told_at != Milliseconds{0}) seams_.journal->event(Event::session_not_ended_cleared, who + " is over now", f);
+  seams_.journal->event(Event::session_ended,
+                        who(e) + " was ended: " + e.why + "; nothing of it was left " + std::to_string(late.count()) +
+                            " ms after its time",
+                        f);
+  if (e.told_at != Milliseconds{0}) seams_.journal->event(Event::session_not_ended_cleared, who(e) + " is over now", f);
   if (late > kFailedAfter) {
     seams_.journal->event(Event::session_end_late,
-                          who + " ended " + length_of(std::chrono::duration_cast<Seconds>(late)) + " after its time",
+                          who(e) + " ended " + length_of(std::chrono::duration_cast<Seconds>(late)) + " after its time",
                           f);
   }
   const double seconds = static_cast<double>(late.count()) / 1000;
@@ -261,11 +257,10 @@ bool Sessions::closed(Entry& e) {
 }
 
 void Sessions::limit_left_behind(Entry& e) {
-  const UnixTime now = now_;
-  if (e.session.observed || e.left_limited || e.deadline.at <= now) return;
+  if (e.session.observed || e.left_limited || e.deadline.at <= now_) return;
   if (seams_.host->uptime() < e.left_at + kLeftBehindAfter) return;
   e.left_limited = true;
-  seams_.host->limit_left_behind(e.session.logind, e.deadline.at + kGraceLeftBehind - now);
+  seams_.host->limit_left_behind(e.session.logind, e.deadline.at + kGraceLeftBehind - now_);
 }
 
 void Sessions::forget(const std::string& name) {
@@ -304,10 +299,7 @@ void Sessions::look() {
     if (e.ending && go_on(e)) {
       over.push_back(name);
     } else if (!e.ending && closed(e)) {
-      if (!e.record_gone)
-        seams_.journal->event(Event::session_closed,
-                              "session " + name + " of " + e.session.subject + " on " + e.session.account + " is over",
-                              fields(e));
+      if (!e.record_gone) seams_.journal->event(Event::session_closed, who(e) + " is over", fields(e));
       over.push_back(name);
     }
   }

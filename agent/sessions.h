@@ -71,6 +71,7 @@ class Sessions {
     std::vector<Digest> used;
   };
   std::vector<View> all() const;
+  std::array<std::size_t, 3> by_state() const;  // how many, in the order of State
   // By the registry's name: "5", "logind-5".
   std::optional<View> find(const std::string& name) const;
   // An operator ends it. Errors: not_found.
@@ -99,12 +100,15 @@ class Sessions {
     bool told_late = false;
   };
 
+  static State state_of(const Entry& e);
   static View view_of(const Entry& e);
   static constexpr Milliseconds kLeftBehindAfter{1000};  // many processes outlive their login by a moment
 
   void read_registry();
   void enter(const std::string& name, Session session);
   void note_use(Entry& e, const std::vector<Power>& powers);
+  Deadline deadline(Entry& e);
+  static std::string who(const Entry& e);
   void judge(Entry& e);
   void move_deadline(Entry& e, const Deadline& next, bool first);
   void warn(Entry& e);

@@ -30,8 +30,12 @@ std::uint64_t Sessions::not_ended() const {
   }));
 }
 
+Sessions::State Sessions::state_of(const Entry& e) {
+  return e.ending ? State::ending : e.left_behind ? State::left_behind : State::live;
+}
+
 Sessions::View Sessions::view_of(const Entry& e) {
-  View view{e.session, e.ending ? State::ending : e.left_behind ? State::left_behind : State::live, e.deadline, {}};
+  View view{e.session, state_of(e), e.deadline, {}};
   for (const auto& [grant, commands] : e.used) view.used.push_back(grant);
   return view;
 }
@@ -40,6 +44,12 @@ std::vector<Sessions::View> Sessions::all() const {
   std::vector<View> views;
   for (const auto& [name, e] : entries_) views.push_back(view_of(e));
   return views;
+}
+
+std::array<std::size_t, 3> Sessions::by_state() const {
+  std::array<std::size_t, 3> counts{};
+  for (const auto& [name, e] : entries_) ++counts[static_cast<std::size_t>(state_of(e))];
+  return counts;
 }
 
 void Sessions::limit_failed(const std::string& id, const std::string& why) {
@@ -66,9 +76,7 @@ Status Sessions::end(const std::string& name, const std::string& reason) {
   EventFields f = fields(e);
   f.emplace_back("WHY", reason);
   seams_.journal->event(Event::session_end_requested,
-                        "an operator ends session " + session_name(e.session) + " of " + e.session.subject + " on " +
-                            e.session.account + (reason.empty() ? "" : ": " + reason),
-                        f);
+                        "an operator ends " + who(e) + (reason.empty() ? "" : ": " + reason), f);
   now_ = seams_.now();
   if (!e.ending) begin(e, why, std::nullopt);
   look();

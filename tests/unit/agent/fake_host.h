@@ -26,17 +26,8 @@ class FakeHost : public SessionHost {
   std::vector<Process> processes_of_login(uid_t uid) override {
     return those([&](const Process& p) { return p.login_uid == uid; });
   }
-  std::vector<Process> processes_of_user(uid_t uid) override {
-    return those([&](const Process& p) { return p.uid == uid; });
-  }
   std::vector<Process> processes_in(std::string_view group) override {
-    return those([&](const Process& p) { return below(p.group, group); });
-  }
-  std::vector<std::uint32_t> living_audits() override {
-    std::set<std::uint32_t> audits;
-    for (const Process& p : processes) audits.insert(p.audit);
-    audits.erase(kNoAudit);
-    return {audits.begin(), audits.end()};
+    return those([&](const Process& p) { return is_below(p.group, group); });
   }
   bool group_empty(std::string_view group) override { return processes_in(group).empty(); }
 
@@ -48,7 +39,7 @@ class FakeHost : public SessionHost {
   bool kill_group(std::string_view group) override {
     if (!has_cgroup_kill) return false;
     done.push_back("kill_group " + std::string(group));
-    drop([&](const Process& p) { return below(p.group, group) && p.state != 'D'; });
+    drop([&](const Process& p) { return is_below(p.group, group) && p.state != 'D'; });
     return true;
   }
   void terminate_session(const std::string& id) override {
@@ -112,9 +103,6 @@ class FakeHost : public SessionHost {
   std::function<void(const Process&)> on_kill;
 
  private:
-  static bool below(std::string_view group, std::string_view top) {
-    return group.starts_with(top) && (group.size() == top.size() || group[top.size()] == '/');
-  }
   bool obeys(const Process& p) const { return deaf.count(p.pid) == 0 && p.state != 'D' && p.state != 'T'; }
   template <class Is>
   std::vector<Process> those(Is is) const {
