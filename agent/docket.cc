@@ -244,7 +244,8 @@ std::vector<std::pair<GrantState, std::size_t>> Docket::by_state() const {
   std::vector<std::pair<GrantState, std::size_t>> counts = {{GrantState::active, 0},  {GrantState::pending, 0},
                                                             {GrantState::ended, 0},   {GrantState::denied, 0},
                                                             {GrantState::revoked, 0}, {GrantState::void_, 0}};
-  for (const auto& [request, grant] : grants_) {
+  for (const auto& entry : grants_) {
+    const Grant& grant = entry.second;
     const auto count =
         std::find_if(counts.begin(), counts.end(), [&](const auto& c) { return c.first == grant.state; });
     if (grant.known && count != counts.end()) ++count->second;

@@ -50,7 +50,7 @@ EventFields Sessions::fields(const Entry& e) const {
 void Sessions::start() {
   slept_ = seams_.host->slept();
   now_ = seams_.now();
-  read_registry();
+  look_at_registry();
   std::size_t live = 0;
   for (const auto& [name, e] : entries_) live += e.session.observed ? 0 : 1;
   if (live > 0) {
@@ -64,10 +64,12 @@ void Sessions::start() {
 
 // --- the registry
 
-void Sessions::read_registry() {
-  const auto names = session_names(seams_.registry);
-  if (!names) return;  // made by the first login
-  for (const std::string& name : *names) {
+void Sessions::look_at_registry() {
+  auto registry = read_registry(seams_.registry);
+  if (!registry) return;  // made by the first login
+  noted_ = std::move(registry->used);
+  const std::vector<std::string>& names = registry->names;
+  for (const std::string& name : names) {
     if (entries_.count(name) != 0) continue;
     Result<Session> session = read_session(seams_.registry, name);
     if (session) {
@@ -78,8 +80,8 @@ void Sessions::read_registry() {
                             {{"FILE", seams_.registry + "/" + name}, {"WHY", session.error().message}});
     }
   }
-  for (auto& [name, e] : entries_) e.record_gone = !std::binary_search(names->begin(), names->end(), name);
-  std::erase_if(unreadable_, [&](const auto& n) { return !std::binary_search(names->begin(), names->end(), n); });
+  for (auto& [name, e] : entries_) e.record_gone = !std::binary_search(names.begin(), names.end(), name);
+  std::erase_if(unreadable_, [&](const auto& n) { return !std::binary_search(names.begin(), names.end(), n); });
 }
 
 void Sessions::enter(const std::string& name, Session session) {
@@ -92,8 +94,9 @@ void Sessions::enter(const std::string& name, Session session) {
 
 // What a used grant allows is kept, for when it is over nobody else knows.
 void Sessions::note_use(Entry& e, const std::vector<Power>& powers) {
-  if (e.session.audit == kNoAudit) return;
-  for (const Digest& grant : grants_used(seams_.registry, e.session.audit)) {
+  const auto noted = noted_.find(session_name(e.session));
+  if (noted == noted_.end()) return;
+  for (const Digest& grant : noted->second) {
     auto& commands = e.used[grant];
     const auto power = std::find_if(powers.begin(), powers.end(), [&](const Power& p) { return p.grant == grant; });
     if (commands.empty() && power != powers.end() && power->commands != nullptr) commands = *power->commands;
@@ -291,7 +294,7 @@ void Sessions::end_visits() {
 void Sessions::look() {
   if (!started_) return;
   now_ = seams_.now();
-  read_registry();
+  look_at_registry();
   std::vector<std::string> over;
   for (auto& [name, e] : entries_) {
     if (!e.ending) judge(e);

@@ -104,7 +104,7 @@ class Sessions {
   static View view_of(const Entry& e);
   static constexpr Milliseconds kLeftBehindAfter{1000};  // many processes outlive their login by a moment
 
-  void read_registry();
+  void look_at_registry();
   void enter(const std::string& name, Session session);
   void note_use(Entry& e, const std::vector<Power>& powers);
   Deadline deadline(Entry& e);
@@ -129,6 +129,7 @@ class Sessions {
   std::vector<Seconds> warn_;  // longest first
   std::map<std::string, Entry> entries_;
   std::set<std::string> unreadable_;
+  std::map<std::string, std::vector<Digest>> noted_;  // grants whose sudo was used, by session, as read last
   std::optional<Milliseconds> visits_next_;
   EndDelays delays_;
   Milliseconds slept_{0};

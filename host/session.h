@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,14 +59,19 @@ Result<Session> read_session(const std::string& dir, const std::string& name);
 // of these does not hold).
 Result<Session> session_of_caller(const std::string& dir, std::string_view account, uid_t uid);
 
-// The names of all records. Errors: not_found (no directory), untrusted.
-Result<std::vector<std::string>> session_names(const std::string& dir);
-
 // Notes that a grant's powers were used in this session, so that its end ends the session's processes. Idempotent,
 // without locks: an empty file "<audit id>.<hex of the grant's digest>" beside the record, which must stand. Errors:
 // unavailable.
 Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest& grant);
-std::vector<Digest> grants_used(const std::string& dir, std::uint32_t audit);
+
+// --- session_list.cc: for the agent
+
+struct Registry {
+  std::vector<std::string> names;                    // of all records, sorted
+  std::map<std::string, std::vector<Digest>> used;   // by record: the grants that were noted, sorted
+};
+// Errors: not_found (no directory), untrusted.
+Result<Registry> read_registry(const std::string& dir);
 
 // --- session_writer.cc: for pam_hallpass.so
 

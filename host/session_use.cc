@@ -1,12 +1,9 @@
 // What sudo and the agent do with a session's record; sshd's module has no part in it.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <system_error>
 
 #include "core/values/bytes.h"
@@ -41,24 +38,6 @@ Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest
   if (fd < 0) return Error{Errc::unavailable, "noting " + note + ": " + std::generic_category().message(errno)};
   close(fd);
   return Unit{};
-}
-
-std::vector<Digest> grants_used(const std::string& dir, std::uint32_t audit) {
-  std::vector<Digest> grants;
-  if (!private_directory(dir)) return grants;
-  const std::string prefix = std::to_string(audit) + ".";
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(dir.c_str()), closedir);
-  while (const dirent* entry = entries ? readdir(entries.get()) : nullptr) {
-    const std::string_view name = entry->d_name;
-    if (!name.starts_with(prefix)) continue;
-    const auto bytes = hex_decode(name.substr(prefix.size()));
-    Digest grant;
-    if (!bytes || bytes->size() != grant.bytes.size()) continue;
-    std::copy(bytes->begin(), bytes->end(), grant.bytes.begin());
-    grants.push_back(grant);
-  }
-  std::sort(grants.begin(), grants.end());
-  return grants;
 }
 
 }  // namespace hallpass

@@ -55,6 +55,12 @@ pid_t dead_process() {
   return child;
 }
 
+std::vector<Digest> noted(const std::string& dir, int audit) {
+  const auto registry = read_registry(dir);
+  const auto found = registry ? registry->used.find(std::to_string(audit)) : decltype(registry->used.end())();
+  return registry && found != registry->used.end() ? found->second : std::vector<Digest>();
+}
+
 int wrong_round_trip() {
   const ScratchDir scratch;
   const std::string dir = scratch / "run/sessions";
@@ -114,7 +120,7 @@ int wrong_trust() {
   for (const mode_t mode : {0750U, 0705U, 0770U, 0701U, 01777U}) {
     chmod(dir.c_str(), mode);
     wrong += wrong_if(!untrusted() || !is_error(register_session(dir, sample(6)), Errc::untrusted) ||
-                          note_grant_used(dir, 5, digest_of(1)).has_value() || !grants_used(dir, 5).empty(),
+                          note_grant_used(dir, 5, digest_of(1)).has_value() || !noted(dir, 5).empty(),
                       "a directory open to others");
   }
   chmod(dir.c_str(), 0700);
@@ -149,7 +155,7 @@ int wrong_replacing() {
                     "nothing takes a record's place, for what the dead leader's session left must be ended under it");
   const auto kept = read_session(dir, "5");
   wrong +=
-      wrong_if(!kept || kept->subject != "alice" || grants_used(dir, 5).size() != 1, "and keeps its record and notes");
+      wrong_if(!kept || kept->subject != "alice" || noted(dir, 5).size() != 1, "and keeps its record and notes");
   return wrong;
 }
 
@@ -167,8 +173,8 @@ int wrong_without_audit() {
   wrong += wrong_if(read_session(dir, std::to_string(kNoAuditSession)).has_value(), "not under the unset id");
   wrong += wrong_if(!register_session(dir, sample(5)) || !note_grant_used(dir, 5, digest_of(1)), "another");
   write_text(dir + "/9.new", "left by a crash");
-  const auto names = session_names(dir);
-  wrong += wrong_if(!names || *names != std::vector<std::string>{"5", "logind-c7"}, "all names");
+  const auto registry = read_registry(dir);
+  wrong += wrong_if(!registry || registry->names != std::vector<std::string>{"5", "logind-c7"}, "all names");
   wrong += wrong_if(rename((dir + "/logind-c7").c_str(), (dir + "/logind-c8").c_str()) != 0 ||
                         !is_error(read_session(dir, "logind-c8"), Errc::malformed),
                     "under another's name");
@@ -181,10 +187,10 @@ int wrong_notes() {
   int wrong = wrong_if(!is_error(note_grant_used(dir, 5, digest_of(1)), Errc::unavailable), "no directory");
   if (!register_session(dir, sample(5)) || !register_session(dir, sample(55))) return 1;
   wrong += wrong_if(!is_error(note_grant_used(dir, 6, digest_of(1)), Errc::unavailable), "no session");
-  wrong += wrong_if(!grants_used(dir, 5).empty(), "none");
+  wrong += wrong_if(!noted(dir, 5).empty(), "none");
   for (int i = 0; i < 3; ++i) wrong += wrong_if(!note_grant_used(dir, 5, digest_of(1)), "again and again");
-  wrong += wrong_if(grants_used(dir, 5) != std::vector<Digest>{digest_of(1)}, "is one");
-  wrong += wrong_if(!grants_used(dir, 55).empty(), "and no other session's");
+  wrong += wrong_if(noted(dir, 5) != std::vector<Digest>{digest_of(1)}, "is one");
+  wrong += wrong_if(!noted(dir, 55).empty(), "and no other session's");
   write_text(dir + "/5.00", "");
   write_text(dir + "/5.new", "");
   std::vector<std::thread> writers;
@@ -195,9 +201,9 @@ int wrong_notes() {
     });
   }
   for (auto& w : writers) w.join();
-  wrong += wrong_if(failed != decltype(failed){} || grants_used(dir, 5).size() != 50, "eight at once");
+  wrong += wrong_if(failed != decltype(failed){} || noted(dir, 5).size() != 50, "eight at once");
   unregister_session(dir, "5");
-  return wrong + wrong_if(!grants_used(dir, 5).empty() || !read_session(dir, "55"), "gone with the session, and alone");
+  return wrong + wrong_if(!noted(dir, 5).empty() || !read_session(dir, "55"), "gone with the session, and alone");
 }
 
 // In a child with an audit session of its own, where the kernel lets us: as root, and not in a container that may not.
