@@ -9,15 +9,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # folder -> folders of ours that it may include. The longest matching folder counts.
 MAY_USE = {
     "core/values": ["core/values"],
-    "core": ["core", "core/values"],
-    "core/edge": ["core/edge", "core", "core/values"],
+    "core": ["core", "core/log", "core/values"],
+    "core/log": ["core/log", "core", "core/values"],
+    "core/edge": ["core/edge", "core", "core/log", "core/values"],
+    "core/net": ["core/net", "core/values"],
     "host": ["host", "core/values"],
     "pam": ["pam", "host", "core/values"],
     "sudo_plugin": ["sudo_plugin", "host", "core/values"],
     "notify": ["notify", "core", "core/values", "core/edge"],
-    "agent": ["agent", "notify", "core", "core/values", "core/edge", "host"],
+    "agent": ["agent", "notify", "core", "core/log", "core/values", "core/edge", "host"],
+    "agent/fetch": ["agent/fetch", "core", "core/log", "core/values", "core/edge", "core/net"],
+    "agent/drop": ["agent/drop", "core", "core/log", "core/values", "core/edge"],
+    "hub": ["hub", "notify", "core", "core/log", "core/values", "core/edge", "core/net"],
     "agent/ctl": ["agent/ctl", "agent", "core", "core/values", "core/edge", "host"],
-    "cli": ["cli", "core", "core/values", "core/edge"],
+    "cli": ["cli", "core", "core/log", "core/values", "core/edge", "core/net"],
 }
 # folder -> libraries and system headers that must not come in.
 PARSERS = r"openssl/|nlohmann/|toml\+\+/|systemd/|CLI/|fmt/|date/"
@@ -25,15 +30,19 @@ IO = r"fcntl\.h|unistd\.h|sys/(?!types\.h)|dirent\.h|fstream|filesystem|iostream
 MUST_NOT = {
     "core/values": PARSERS + "|flatbuffers/|lmdb\\.h|security/|" + IO,
     "core": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/|date/|" + IO,
+    "core/net": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/|date/|openssl/|nlohmann/",
     "core/edge": r"systemd/|lmdb\.h|flatbuffers/|security/|CLI/|fmt/",
     "host": PARSERS + "|security/",
     "pam": PARSERS,
     "sudo_plugin": PARSERS + "|security/",
     "notify": r"systemd/|lmdb\.h|flatbuffers/|security/|fmt/|date/",
     "agent": r"security/|curl/",
+    "agent/fetch": r"security/|curl/|lmdb\.h|flatbuffers/",
+    "agent/drop": r"security/|curl/|lmdb\.h|flatbuffers/|systemd/",
+    "hub": r"security/|systemd/|flatbuffers/",
     "cli": r"security/|systemd/|lmdb\.h|flatbuffers/",
 }
-OURS = {f.split("/")[0] for f in MAY_USE} | {"tests", "hub"}
+OURS = {f.split("/")[0] for f in MAY_USE} | {"tests"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 

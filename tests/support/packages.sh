@@ -1,12 +1,12 @@
 # Sourced by ./test and ./demo: what a fresh Debian 12 machine needs, and how it gets it. Everything comes from Debian itself.
 # shellcheck shell=bash disable=SC2034
-packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libcli11-dev libcurl4-openssl-dev libflatbuffers-dev libfmt-dev
+packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libboost1.81-dev libcli11-dev libcurl4-openssl-dev libflatbuffers-dev libfmt-dev
   libhowardhinnant-date-dev liblmdb-dev libpam0g-dev libssl-dev libsystemd-dev libtomlplusplus-dev libxxhash-dev ninja-build
   nlohmann-json3-dev pkg-config scdoc sudo)
 packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openssh-sftp-server passwd systemd systemd-container tzdata
   util-linux python3)
-packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc pamtester
-  python3-pytest python3-pytest-xdist rsync screen shellcheck tmux vim-tiny)
+packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc nginx-light
+  pamtester python3-cryptography python3-pytest python3-pytest-xdist python3-yaml rsync screen shellcheck tmux vim-tiny)
 packages_releases=(debootstrap debian-archive-keyring gpgv)
 
 as_root() {
