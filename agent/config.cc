@@ -39,11 +39,23 @@ bool is_clean_absolute_path(std::string_view path) {
   return framed.find("/../") == std::string::npos && framed.find("/./") == std::string::npos;
 }
 
+void read_path(const std::string& name, const std::string& example, std::string& path, TomlReader& reader) {
+  const std::optional<std::string> text = reader.string(name);
+  if (!text) return;
+  if (is_clean_absolute_path(*text)) {
+    path = *text;
+  } else {
+    reader.error(reader.line(), name + " \"" + printable(*text) + "\" is not an absolute path",
+                 "write " + name + " = \"" + example + "\"");
+  }
+}
+
+// Statements come from directories, from the mirror of a log, or from both.
 void read_directories(HostConfig& config, TomlReader& reader) {
   const char* example = "directories = [\"/var/lib/hallpass/inbox\"]";
   bool present = false;
   const auto entries = reader.strings("directories", &present);
-  if (!present || entries.empty()) {
+  if (entries.empty() && (present || config.mirror.empty())) {
     reader.error(reader.line(), "no directories: this host would never hear of any grant",
                  std::string("write ") + example);
   }
@@ -55,7 +67,8 @@ void read_directories(HostConfig& config, TomlReader& reader) {
     if (!is_clean_absolute_path(path)) {
       reader.error(line, "directory \"" + printable(path) + "\" is not an absolute path",
                    "begin it with /, without \"//\", \"..\" or a final /");
-    } else if (std::find(config.directories.begin(), config.directories.end(), path) != config.directories.end()) {
+    } else if (path == config.mirror || path == config.drop ||
+               std::find(config.directories.begin(), config.directories.end(), path) != config.directories.end()) {
       reader.error(line, "directory \"" + printable(path) + "\" is listed twice", "leave one out");
     } else {
       config.directories.push_back(path);
@@ -135,6 +148,8 @@ std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<D
   TomlReader reader(*root, "host.toml", out);
   read_name(config, reader);
   if (const Toml* labels = reader.optional("labels")) read_labels(*labels, config, reader);
+  read_path("mirror", "/var/lib/hallpass-mirror", config.mirror, reader);
+  read_path("drop", "/var/lib/hallpass-drop/in", config.drop, reader);
   read_directories(config, reader);
   config.strict_clock = read_choice("clock", "normal", "strict", reader);
   config.standing_sudo_denied = read_choice("standing_sudo", "allow", "deny", reader);

@@ -3,12 +3,15 @@
 //   name        = "web-3"
 //   labels      = { env = "prod", role = "web" }
 //   directories = ["/var/lib/hallpass/inbox"]
+//   mirror      = "/var/lib/hallpass-mirror"   # what hallpass-fetch keeps of the log
+//   drop        = "/var/lib/hallpass-drop/in"  # grants carried over ssh: read, then removed
 //   clock       = "normal"                     # or "strict": admit nobody until the clock is synchronised after a boot
 //   standing_sudo = "allow"                    # or "deny": in sessions under a grant sudo knows nothing but grants
 //   warn        = ["5m", "1m"]                 # before a session ends, on its terminals
 //   [accounts.deploy]
-//   user_manager = "deny"                      # systemd starts no user manager for it: nothing of that kind outlives a
-//   session [alerts] refused_logins = 10                        # to one account within ten minutes; 0: never
+//   user_manager = "deny"                      # systemd starts no user manager for it
+//   [alerts]
+//   refused_logins = 10                        # to one account within ten minutes; 0: never
 #pragma once
 
 #include <optional>
@@ -26,7 +29,8 @@ inline constexpr std::size_t kMaxDirectories = 16;
 
 struct HostConfig {
   HostIdentity host;
-  std::vector<std::string> directories;  // absolute, distinct, at least one
+  std::vector<std::string> directories;  // absolute, distinct, without those two
+  std::string mirror, drop;              // absolute; empty: none
   bool strict_clock = false;
   bool standing_sudo_denied = false;
   std::int64_t max_grants = 100000;  // requests remembered; more are refused, with an alert

@@ -4,6 +4,7 @@
 
 #include "core/dsse.h"
 #include "core/json.h"
+#include "core/log/log_trust.h"
 #include "core/policy_parse.h"
 #include "core/values/text.h"
 
@@ -194,6 +195,7 @@ std::optional<Trust> parse_trust(std::string_view toml, std::vector<Diagnostic>&
     }
     if (const Toml* admins = table.required("admins", "[admins] threshold = 2"))
       parse_trusted_admins(*admins, trust, found);
+    if (const Toml* log = table.optional("log")) trust.log = parse_log_trust(*log, found);
     table.finish();
   }
   std::stable_sort(found.begin(), found.end(),

@@ -3,11 +3,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/log/checkpoint.h"
 #include "core/policy.h"
 
 namespace hallpass {
@@ -26,6 +28,7 @@ Admins admins_of(const Policy& policy);
 struct Trust {
   std::string fleet;
   Admins admins;
+  std::optional<LogTrust> log;  // nullopt: statements come from directories alone
 };
 std::optional<Trust> parse_trust(std::string_view toml, std::vector<Diagnostic>& out);
 

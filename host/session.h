@@ -67,8 +67,8 @@ Status note_grant_used(const std::string& dir, std::uint32_t audit, const Digest
 // --- session_list.cc: for the agent
 
 struct Registry {
-  std::vector<std::string> names;                    // of all records, sorted
-  std::map<std::string, std::vector<Digest>> used;   // by record: the grants that were noted, sorted
+  std::vector<std::string> names;                   // of all records, sorted
+  std::map<std::string, std::vector<Digest>> used;  // by record: the grants that were noted, sorted
 };
 // Errors: not_found (no directory), untrusted.
 Result<Registry> read_registry(const std::string& dir);

@@ -154,8 +154,7 @@ int wrong_replacing() {
   wrong += wrong_if(!is_error(register_session(dir, later), Errc::mismatch),
                     "nothing takes a record's place, for what the dead leader's session left must be ended under it");
   const auto kept = read_session(dir, "5");
-  wrong +=
-      wrong_if(!kept || kept->subject != "alice" || noted(dir, 5).size() != 1, "and keeps its record and notes");
+  wrong += wrong_if(!kept || kept->subject != "alice" || noted(dir, 5).size() != 1, "and keeps its record and notes");
   return wrong;
 }
 
