@@ -35,7 +35,8 @@ class HttpClient {
   ~HttpClient();
   HttpClient(HttpClient&&) noexcept;
 
-  // Redirects are refused (the sentence says where to), bodies over `limit` after decompression cut the transfer, and
+  // Redirects are refused (the sentence says where to), bodies over `limit` after decompression cut the transfer
+  // (an answer of status 300 or more is only shortened), and
   // a peer that sends less than 1 byte/s for 20 s is given up (a long poll's wait before the first byte excepted:
   // `timeout` bounds the whole). Only https:, and http: to this machine or where allowed. `keep_waiting`, polled about
   // every 200 ms, ends the transfer when false. Errors: unavailable (refused, unreachable, bad certificate, timed out:
