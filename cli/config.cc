@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "core/edge/files.h"
+#include "core/net/url.h"
 #include "core/values/text.h"
 
 namespace hallpass::cli {
@@ -20,6 +21,46 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// The specification of XDG says that a relative value is to be ignored.
+std::string xdg_directory(const char* variable, std::string_view otherwise) {
+  if (const std::string xdg = environment(variable); xdg.starts_with('/')) return xdg + "/hallpass";
+  return home_directory() + std::string(otherwise) + "/hallpass";
+}
+
+std::string path_member(TomlReader& reader, const char* name) {
+  std::string path = reader.string(name).value_or("");
+  if (!path.empty() && !path.starts_with('/') && !path.starts_with("~")) {
+    reader.error(reader.optional(name)->line(), fmt::format("{} is a relative path", name),
+                 fmt::format("write the whole path, such as {} = \"~/.config/hallpass/{}\"", name, name));
+  }
+  return path;
+}
+
+void read_hub(TomlReader& reader, Config& config) {
+  HubConfig& hub = config.hub;
+  hub.token_file = path_member(reader, "hub_token_file");
+  hub.ca = path_member(reader, "hub_ca");
+  hub.certificate = path_member(reader, "hub_certificate");
+  hub.key = path_member(reader, "hub_key");
+  if (hub.certificate.empty() != hub.key.empty()) {
+    reader.error(reader.line(), "hub_certificate and hub_key go together", "write both, or none");
+  }
+  const Toml* member = reader.optional("hub");
+  if (member == nullptr) return;  // --hub may bring it
+  const auto typed = reader.string("hub");
+  if (!typed) return;
+  const auto url = hub_url(*typed);
+  if (!url) {
+    reader.error(member->line(), "hub " + url.error().message, "write hub = \"https://hub.example.org\"");
+    return;
+  }
+  hub.url = url.value();
+  if (!config.dir.empty()) {
+    reader.error(member->line(), "dir and hub are both set, and statements have one place to go",
+                 "take one of the two lines out; --dir DIR or --hub URL chooses the other for once");
+  }
+}
+
 }  // namespace
 
 std::string home_directory() {
@@ -29,9 +70,20 @@ std::string home_directory() {
 }
 
 std::string config_directory() {
-  // The specification of XDG says that a relative value is to be ignored.
-  if (const std::string xdg = environment("XDG_CONFIG_HOME"); xdg.starts_with('/')) return xdg + "/hallpass";
-  return home_directory() + "/.config/hallpass";
+  return xdg_directory("XDG_CONFIG_HOME", "/.config");
+}
+
+std::string cache_directory() {
+  return xdg_directory("XDG_CACHE_HOME", "/.cache");
+}
+
+Result<std::string> hub_url(std::string_view typed) {
+  std::string url(typed);
+  while (url.ends_with('/')) url.pop_back();
+  if (url.find_first_of("?#") != std::string::npos)
+    return Error{Errc::malformed, fmt::format("\"{}\" holds more than a place; write https://HOST", printable(url))};
+  if (const auto checked = check_http_url(url, false); !checked) return checked.error();
+  return url;
 }
 
 std::string expand_home(const std::string& path) {
@@ -69,6 +121,7 @@ std::optional<Config> parse_config(std::string_view toml, std::vector<Diagnostic
     reader.error(reader.optional("dir")->line(), "dir is a relative path",
                  "write the whole path, such as dir = \"/srv/hallpass\"");
   }
+  read_hub(reader, config);
   reader.finish();
   if (has_errors(out)) return std::nullopt;
   return config;
@@ -84,7 +137,9 @@ Result<Config> load_config(const std::string& path) {
   std::vector<Diagnostic> diagnostics;
   auto config = parse_config(text.value(), diagnostics);
   if (!config) return Error{Errc::malformed, join_diagnostics(shorten_home(file), diagnostics)};
-  config->dir = expand_home(config->dir);
+  HubConfig& hub = config->hub;
+  for (std::string* member : {&config->dir, &hub.token_file, &hub.ca, &hub.certificate, &hub.key})
+    *member = expand_home(*member);
   if (!config->key.starts_with("SHA256:")) config->key = expand_home(config->key);
   return *config;
 }
