@@ -48,8 +48,8 @@ class NoteSigner {
 
   const NoteKey& verifier() const { return verifier_; }
   std::string text() const;  // the private form
-  // The signature line of a note over `text` (which ends in "\n"); of a cosignature key also at which time, else `at`
-  // is not used.
+  // The signature line of a note over `text` (which ends in "\n"), with its own "\n"; of a cosignature key also at
+  // which time (after 1970), else `at` is not used.
   std::string sign_line(std::string_view text, UnixTime at = {}) const;
   Bytes sign_raw(ByteView message) const;  // plain Ed25519: for epochs
 

@@ -39,8 +39,8 @@ struct TileName {
 Result<TileName> parse_tile_path(std::string_view path);
 
 std::string encode_bundle(const std::vector<std::string>& entries);  // each at most kMaxEntryBytes
-// The first `count` entries of a bundle, borrowed from it. Errors: malformed (truncated, bytes after the last entry of
-// a bundle that holds exactly `count`, too few).
+// The first `count` entries of a bundle, borrowed from it; it may hold more, as the full bundle of a log that has grown
+// does, but nothing else. Errors: malformed (truncated, too few entries, more than 256, bytes after the last).
 Result<std::vector<std::string_view>> decode_bundle(std::string_view bundle, std::size_t count);
 std::string encode_tile(const std::vector<Digest>& hashes);
 Result<std::vector<Digest>> decode_tile(std::string_view tile, std::size_t count);  // the first `count`
