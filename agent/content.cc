@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "host/paths.h"
+
 namespace hallpass {
 namespace {
 
@@ -41,15 +43,22 @@ Access access_of(const Policy& policy, const HostIdentity& host) {
   return access;
 }
 
-std::vector<AccountKey> account_keys(const Policy& policy, const Access& access, const std::set<std::string>& voided) {
+std::vector<AccountKey> account_keys(const Policy& policy, const Access& access, const std::set<std::string>& voided,
+                                     bool drop) {
   std::vector<AccountKey> keys;
+  const auto add = [&](const std::string& account, const std::string& subject, const Person& person, bool personal) {
+    for (const EnrolledKey& enrolled : person.keys) {
+      if (voided.count(enrolled.key.fingerprint()) != 0) continue;
+      keys.push_back({account, enrolled.key.fingerprint(), subject, enrolled.key.line(), personal});
+    }
+  };
   for (const auto& [place, runbooks] : access) {
     const auto& [account, subject] = place;
     const Person& person = policy.people.find(subject)->second;
-    for (const EnrolledKey& enrolled : person.keys) {
-      if (voided.count(enrolled.key.fingerprint()) != 0) continue;
-      keys.push_back({account, enrolled.key.fingerprint(), subject, enrolled.key.line(), person.account == account});
-    }
+    add(account, subject, person, person.account == account);
+  }
+  if (drop) {
+    for (const auto& [name, person] : policy.people) add(paths::kDropAccount, name, person, false);
   }
   std::sort(keys.begin(), keys.end(), [](const AccountKey& a, const AccountKey& b) {
     return std::tie(a.account, a.fingerprint) < std::tie(b.account, b.fingerprint);

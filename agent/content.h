@@ -17,7 +17,9 @@ using Access = std::map<std::pair<std::string, std::string>, std::set<std::strin
 Access access_of(const Policy& policy, const HostIdentity& host);
 
 // The keys of everyone whom some rule lets ask for an account on this host, without the voided ones; sorted, distinct.
-std::vector<AccountKey> account_keys(const Policy& policy, const Access& access, const std::set<std::string>& voided);
+// With `drop` also every person's, for the account that takes grants carried by hand: who carries need not be who asks.
+std::vector<AccountKey> account_keys(const Policy& policy, const Access& access, const std::set<std::string>& voided,
+                                     bool drop = false);
 
 // For each of those people and accounts: how far their nearest grant is, and which runbooks can be asked for here.
 // Sorted, distinct.

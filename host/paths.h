@@ -18,5 +18,7 @@ inline constexpr char kStatus[] = "/run/hallpass/status.json";     // 0644
 inline constexpr char kJournalSocket[] = "/run/systemd/journal/socket";
 inline constexpr char kMachineId[] = "/etc/machine-id";
 inline constexpr char kWhy[] = "/usr/libexec/hallpass/why";
+inline constexpr char kDrop[] = "/usr/libexec/hallpass/drop";
+inline constexpr char kDropAccount[] = "hallpass-drop";  // by which people hand grants in, and do nothing else
 
 }  // namespace hallpass::paths

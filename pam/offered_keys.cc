@@ -14,6 +14,12 @@ bool only(const std::string& text, const std::string& also, std::size_t most) {
   return !text.empty() && text.size() <= most && text.find_first_not_of(kLetters + also) == std::string::npos;
 }
 
+// Whatever sshd's configuration says besides: who comes by this account hands grants in and does nothing else. PAM asks
+// for no grant there, so the key leaves no record.
+std::string drop_door() {
+  return std::string("restrict,command=\"") + paths::kDrop + "\" ";
+}
+
 // Subjects who have an admission to the account now.
 std::map<std::string, bool, std::less<>> admitted_now(const SnapshotReader& store, const std::string& account,
                                                       UnixTime now) {
@@ -71,16 +77,19 @@ KeysAnswer answer_keys(const SnapshotReader& store, const ClockReading& clock, c
   if (query.observe || query.is_certificate()) return answer;
   const bool clock_ok = !store.meta().strict_clock || clock.synchronised || same_boot(clock, store.meta().floor);
   const auto admitted = admitted_now(store, query.account, effective_now(clock, store.meta().floor));
+  const bool drop = query.account == paths::kDropAccount;
   const auto add = [&](const KeyView& key) {
     const bool well_formed = only(std::string(key.line), "@.-+/= ", 65536);
     if (!well_formed || (!query.line.empty() && key.line != query.line)) return true;
-    if (!clock_ok || !admitted.contains(key.subject)) {
+    if (drop) {
+      answer.lines += drop_door();
+    } else if (!clock_ok || !admitted.contains(key.subject)) {
       answer.lines += shut_door(store, key);
     } else if (!key.personal) {
       answer.lines += "no-agent-forwarding ";
     }
     answer.lines += std::string(key.line) + "\n";
-    answer.record = !query.fingerprint.empty();
+    answer.record = !drop && !query.fingerprint.empty();
     return true;
   };
   if (query.fingerprint.empty()) {

@@ -61,6 +61,8 @@ int wrong_answers() {
       "account=alice "
       "runbooks=restart-web detail=waits:for:1:approval:of:sre-leads\" " +
       alice;
+  const std::string drop_bob = "restrict,command=\"/usr/libexec/hallpass/drop\" " + bob;
+  const std::string drop_alice = "restrict,command=\"/usr/libexec/hallpass/drop\" " + alice;
   const Case cases[] = {
       {"the key offered, admitted", {"alice", kAlicePrint, "ssh-ed25519", kAliceBlob}, 1200, alice, true},
       {"the key offered, not admitted", {"alice", kAlicePrint, "ssh-ed25519", kAliceBlob}, 2000, shut_alice, true},
@@ -80,8 +82,14 @@ int wrong_answers() {
        false},
       {"shared account, one ended", {"deploy"}, 1700, shut_bob + "no-agent-forwarding " + alice, false},
       {"observing", {"--mode=observe", "alice", kAlicePrint}, 1200, "", false},
+      {"the account that takes grants", {"hallpass-drop", kBobPrint}, 1200, drop_bob, false},
+      {"there even a grant opens nothing else", {"hallpass-drop", kAlicePrint}, 1200, drop_alice, false},
   };
-  const Store files(content());
+  auto with_drop = content();
+  with_drop.keys.push_back({"hallpass-drop", kAlicePrint, "alice", kAliceKey, false});
+  with_drop.keys.push_back({"hallpass-drop", kBobPrint, "bob", kBobKey, false});
+  with_drop.admissions.push_back(admission("hallpass-drop", "alice", 1000, 2000));
+  const Store files(with_drop);
   const auto store = files.open();
   if (!store) return 1;
   int wrong = 0;
