@@ -36,7 +36,7 @@ enum class LogFault {
   untrusted,  // not signed by this log, or by too few witnesses
   rollback,   // an older head than one seen before
   fork,       // another history: the same size with another root, or a root that does not follow
-  missing,    // a file that the head promises is not there
+  missing,    // a file that the head promises is not there, or cannot be had
   damaged,    // a file that is there does not fit the tree; the sentence names it and the first wrong entry
   epoch,      // an epoch that claims what cannot be
 };
@@ -54,11 +54,19 @@ struct LogAdvance {
   std::vector<Digest> leaves;  // hashes of the new entries: entries_of compares with them
 };
 
+// How many new entries are taken at once at most; a reader that is farther behind needs the hint.
+inline constexpr std::uint64_t kMaxEntriesAtOnce = std::uint64_t{1} << 24;
+
 // Verifies `note` and all that it promises beyond `position`. The same head again is an advance without entries (its
 // cosignatures may be newer). A reader with nothing, or farther behind than the epoch that `hint` names, begins at that
 // epoch's live_from (rounded down to a whole bundle): then the hint must prove true, the new entries holding that
 // epoch, and a reader that had something also verifies a consistency proof from there. Files are read once; a carrier
 // may change them later, so entries_of checks each again.
+//   hint   to be fetched before the note, lest it names an epoch that the note's log does not have yet; it is looked at
+//          only where it saves reading
+// Every new epoch must be signed by the log's key, name this fleet, and reach back no less far than kLogHorizon
+// demands: live_from lies at or before its own index, at or after that of the epoch before it, and past no epoch that
+// is younger.
 std::variant<LogAdvance, LogRefusal> advance(const LogPosition& position, std::string_view note, const LogTrust& trust,
                                              std::string_view fleet, const LogFiles& files,
                                              const std::optional<EpochHint>& hint);

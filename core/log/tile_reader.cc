@@ -66,6 +66,12 @@ Result<std::vector<Digest>> TileReader::tile(unsigned level, std::uint64_t index
   return tiles_[{level, index}] = std::move(hashes).value();
 }
 
+std::vector<std::pair<unsigned, std::uint64_t>> TileReader::tiles_read() const {
+  std::vector<std::pair<unsigned, std::uint64_t>> names;
+  for (const auto& [name, hashes] : tiles_) names.push_back(name);
+  return names;
+}
+
 Result<TileReader::Bundle> TileReader::bundle(std::uint64_t index) {
   const std::uint64_t width = tile_width(0, index, size_);
   if (width == 0) return not_in_log(bundle_path(index), size_);

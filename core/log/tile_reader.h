@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/log/merkle.h"
@@ -35,6 +36,7 @@ class TileReader {
     std::string path;  // that it was read from
   };
   Result<Bundle> bundle(std::uint64_t index);
+  std::vector<std::pair<unsigned, std::uint64_t>> tiles_read() const;  // level and index of those that are kept
 
  private:
   Result<Digest> complete(unsigned height, std::uint64_t index);  // root of the subtree of 2^height leaves
