@@ -16,11 +16,15 @@ constexpr Seconds kTellDamageEvery{3600};
 constexpr Seconds kForgetEvery{3600};
 constexpr Seconds kAnomaly{30};  // of the clock
 
-std::vector<std::string> under(const Layout& layout, const std::vector<std::string>& directories) {
-  std::vector<std::string> paths;
-  paths.reserve(directories.size());
-  for (const std::string& d : directories) paths.push_back(layout.at(d));
-  return paths;
+std::vector<InputDirectory> inputs_of(const Layout& layout, const HostConfig& config) {
+  std::vector<InputDirectory> inputs;
+  for (const std::string& d : config.directories) inputs.push_back({layout.at(d), InputRole::statements});
+  if (!config.mirror.empty()) {
+    inputs.push_back({layout.at(config.mirror), InputRole::mirror});
+    inputs.push_back({layout.at(config.mirror + "/policies"), InputRole::statements});
+  }
+  if (!config.drop.empty()) inputs.push_back({layout.at(config.drop), InputRole::drop});
+  return inputs;
 }
 
 SudoDefaults::Where sudo_files(const Layout& layout) {
@@ -46,11 +50,15 @@ Agent::Agent(Layout layout, HostConfig config, Trust trust, AgentSeams seams)
       config_(std::move(config)),
       seams_(std::move(seams)),
       journal_(*seams_.journal),
-      policies_(std::move(trust), seams_.zones, journal_),
+      policies_(trust, seams_.zones, journal_),
       publisher_(*seams_.store, journal_),
       alarm_(journal_),
       sudo_defaults_(sudo_files(layout_), journal_) {
-  intake_ = std::make_unique<Intake>(under(layout_, config_.directories), static_cast<InputSink&>(*this), journal_);
+  intake_ = std::make_unique<Intake>(inputs_of(layout_, config_), static_cast<InputSink&>(*this), journal_);
+  if (trust.log) {
+    const std::string mirror = config_.mirror.empty() ? "" : layout_.at(config_.mirror);
+    log_ = std::make_unique<LogIntake>(mirror, *trust.log, trust.fleet, static_cast<LogSink&>(*this), journal_);
+  }
   clock_ = std::make_unique<Timekeeper>(seams_.clock, ClockMemory{});
 }
 
@@ -106,6 +114,8 @@ Status Agent::load() {
     if (t.at + kRememberEnded > clock_->now()) docket_.restore(request, t);
   });
   reopen_globals();
+  if (log_) log_->restore(ledger_->log_position());
+  limit_by_freshness();
   std::vector<Digest> open;
   for (const Digest& group : ledger_->groups()) {
     if (docket_.find(group) == nullptr && !ledger_->terminal(group)) open.push_back(group);
@@ -175,8 +185,12 @@ bool Agent::work(int milliseconds) {
   clock_->tick();
   bool more = intake_->work(milliseconds);
   if (policies_dirty_) walk_policies();
+  more = work_on_log(milliseconds) || more;
   if (!damaged()) record_batch();
   if (!ledger_sound()) return false;
+  if (batch_.empty() && !read_again_) intake_->remove_taken();
+  keep_proofs();
+  limit_by_freshness();
   // While much is waiting, a second may pass between two snapshots that only add; what ends someone's access goes out
   // at once.
   const Seconds now = clock_->reading().boottime;
@@ -197,6 +211,8 @@ void Agent::minute() {
   }
   if (clock_->stepped()) clock_set();
   tell_clock();
+  log_minute();
+  limit_by_freshness();
   policies_.tell_validity(clock_->now());
   std::vector<Digest> over;
   for (const auto& [request, grant] : docket_.all()) {
@@ -312,6 +328,7 @@ void Agent::retry() {
   if (!ledger_sound()) return;
   if (unrecorded_.empty()) unrecorded_ends_.clear();
   if (recorded && std::exchange(read_again_, false)) intake_->forget_all();
+  if (recorded && log_) log_->try_again();
   const bool published = publish_if_different();
   if (published && !publisher_.shortage().empty()) publisher_.set_space_aside();
   if (recorded && published && publisher_.shortage().empty()) {
@@ -348,6 +365,8 @@ Status Agent::reset_ledger() {
   policies_.forget();
   batch_.clear();
   unrecorded_.clear();
+  logged_now_.clear();
+  if (log_) log_->forget();
   if (Status opened = open_ledger(); !opened) {
     enter_damage(opened.error().message);
     return opened;

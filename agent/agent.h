@@ -20,6 +20,7 @@
 #include "agent/journal.h"
 #include "agent/layout.h"
 #include "agent/ledger.h"
+#include "agent/log_intake.h"
 #include "agent/policies.h"
 #include "agent/publisher.h"
 #include "agent/sessions.h"
@@ -39,7 +40,7 @@ struct AgentSeams {
   Ledger::Options ledger;               // directory is filled in from the layout
 };
 
-class Agent final : private InputSink {
+class Agent final : private InputSink, private LogSink {
  public:
   Agent(Layout layout, HostConfig config, Trust trust, AgentSeams seams);
 
@@ -93,6 +94,7 @@ class Agent final : private InputSink {
   // What an operator should know, one sentence each; empty: all is well.
   std::vector<std::string> problems() const;
   const Docket& docket() const { return docket_; }
+  const LogIntake* log() const { return log_.get(); }                                   // nullptr: none
   std::shared_ptr<const Policy> policy() const { return policies_.in_force().policy; }  // nullptr: none
   std::vector<DirectoryReport> directories() const { return intake_->report(); }
 
@@ -112,6 +114,8 @@ class Agent final : private InputSink {
   // agent_intake.cc
   Status statement(std::string_view envelope) override;
   void policy_files_changed() override { policies_dirty_ = true; }
+  void log_head_changed() override;
+  Status proof(std::string_view text) override;
   std::optional<bool> known_before(std::string_view envelope) const;
   Status may_narrow(const Statement& statement, const Digest& group);
   Status keep(const Statement& statement);
@@ -121,6 +125,21 @@ class Agent final : private InputSink {
   void walk_policies();
   bool walk_directory(const WatchedDirectory& directory);
   bool accept(const PolicyCandidate& candidate, std::shared_ptr<const Policy> policy);
+
+  // agent_log.cc
+  Status logged(std::string_view envelope, std::uint64_t index, bool proven) override;
+  void epoch_read(const Epoch& epoch, std::uint64_t index) override;
+  Status remember(const LogPosition& position) override;
+  bool is_logged(const Statement& statement) const;
+  bool counts_without_log(const Statement& statement) const;
+  void keep_logged(LedgerChange& change);
+  void judge_newly_logged();
+  void keep_proofs();
+  bool work_on_log(int milliseconds);
+  void log_minute();
+  void tell_staleness();
+  void limit_by_freshness();
+  Json log_status() const;
 
   // agent_judging.cc
   std::vector<Statement> statements_for(const Digest& request) const;
@@ -148,6 +167,10 @@ class Agent final : private InputSink {
   std::unique_ptr<Timekeeper> clock_;
   std::unique_ptr<Intake> intake_;
   Policies policies_;
+  std::unique_ptr<LogIntake> log_;                                      // nullptr: trust.toml names no log
+  std::map<std::pair<Digest, std::string>, std::uint64_t> logged_now_;  // by statement, not yet recorded
+  bool proofs_taken_ = false, stale_told_ = false;
+  Seconds log_started_{0};
   Docket docket_;
   std::shared_ptr<const Policy> access_under_;  // what access_ and the docket's keys were made from
   std::set<std::string> keys_without_;

@@ -211,6 +211,7 @@ void Agent::walk_policies() {
   policies_.tell_validity(clock_->now());
   judge_again(docket_.live(), false);
   intake_->forget_waiting();
+  if (log_) log_->policy_changed();
   publish_again_ = true;
 }
 

@@ -45,11 +45,12 @@ std::vector<Statement> Agent::statements_for(const Digest& request) const {
     Result<Statement> opened = open_statement(envelope, policy.fleet, policy);
     if (opened) statements.push_back(std::move(*opened));
   }
+  std::erase_if(statements, [&](const Statement& s) { return !counts_without_log(s) && !is_logged(s); });
   for (const Statement& s : batch_) {
     const bool about = s.payload_digest() == request || (s.decision() != nullptr && s.decision()->request == request) ||
                        (s.revocation() != nullptr && s.revocation()->form == Revocation::Form::request &&
                         s.revocation()->request == request);
-    if (about) statements.push_back(s);
+    if (about && (counts_without_log(s) || is_logged(s))) statements.push_back(s);
   }
   for (const Statement& s : statements) {
     if (s.request() != nullptr) subject = s.request()->subject;
@@ -177,7 +178,7 @@ void Agent::fill_content() {
   // Kept from one publishing to the next, for they change with the policy only.
   if (access_under_ != policy || keys_without_ != voided_) {
     access_ = access_of(*policy, config_.host);
-    content.keys = account_keys(*policy, access_, voided_);
+    content.keys = account_keys(*policy, access_, voided_, !config_.drop.empty());
     access_under_ = policy;
     keys_without_ = voided_;
   }

@@ -61,6 +61,11 @@ std::vector<std::string> Agent::problems() const {
         "the clock is ahead of what this host can vouch for: `hallpass host clock accept` if it is right");
   if (sudo_defaults_.state() == SudoDefaults::State::unusable)
     found.push_back("no grant gives sudo, sudoers cannot be taken over: " + sudo_defaults_.why());
+  if (log_ && !log_->fault().empty()) found.push_back("the log is not followed: " + log_->fault());
+  if (log_ && !config_.mirror.empty()) {
+    if (const std::string why = log_->why_stale(clock_->reading()); !why.empty())
+      found.push_back("the log is stale: " + why);
+  }
   if (config_.strict_clock && !clock_->synchronised_this_boot())
     found.emplace_back("nobody is admitted until the clock is synchronised");
   return found;
@@ -97,6 +102,7 @@ Json Agent::status(const Sessions* sessions) const {
                          {"directories", Json(std::move(directories))},
                          {"inputs", inputs},
                          {"clock", clock},
+                         {"log", log_status()},
                          {"storage", Json(storage)},
                          {"sudo", sudo_defaults_.status()},
                          {"sessions", session_counts(sessions)},

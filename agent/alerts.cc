@@ -61,6 +61,14 @@ bool is_alert(Event event) {
     case Event::policy_expiring:
     case Event::policy_expired:
     case Event::zone_missing:
+    // The log is not what it was, or says nothing new.
+    case Event::log_stale:
+    case Event::log_fresh:
+    case Event::log_rollback:
+    case Event::log_fork:
+    case Event::log_damaged:
+    case Event::log_untrusted:
+    case Event::log_epoch_wrong:
     // What the agent stands on is damaged; and that it is well again, so that an alarm can be closed.
     case Event::directory_unreadable:
     case Event::directory_readable:

@@ -152,19 +152,34 @@ void Docket::drop_admission(Grant& grant) {
   grant.admission = -1;
   if (place + 1 != list.size()) {
     list[place] = std::move(list.back());
+    ends_[place] = ends_.back();
     grants_.at(list[place].grant).admission = static_cast<std::int32_t>(place);
   }
   list.pop_back();
+  ends_.pop_back();
+}
+
+void Docket::set_limit(UnixTime limit) {
+  limit_ = limit;
+  for (std::size_t i = 0; i < ends_.size(); ++i) {
+    Admission& a = content_.admissions[i];
+    const UnixTime end = std::min(ends_[i], limit);
+    if (std::exchange(a.end, end) != end) a.what = what_it_says(a);
+  }
 }
 
 void Docket::put_admission(Grant& grant, Admission&& admission) {
+  const UnixTime end = admission.end;
+  admission.end = std::min(end, limit_);
   admission.what = what_it_says(admission);  // once, for it is compared at every publishing
   if (grant.admission >= 0) {
     content_.admissions[static_cast<std::size_t>(grant.admission)] = std::move(admission);
+    ends_[static_cast<std::size_t>(grant.admission)] = end;
     return;
   }
   grant.admission = static_cast<std::int32_t>(content_.admissions.size());
   content_.admissions.push_back(std::move(admission));
+  ends_.push_back(end);
 }
 
 void Docket::count_id(const Digest& request) {
@@ -238,6 +253,7 @@ void Docket::clear() {
   ids_.clear();
   shared_ids_.clear();
   content_.admissions.clear();
+  ends_.clear();
 }
 
 std::vector<std::pair<GrantState, std::size_t>> Docket::by_state() const {

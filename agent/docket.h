@@ -79,6 +79,9 @@ class Docket {
 
   // Admissions, in no order. Those of requests that share an id with another are not among them.
   const std::vector<Admission>& admissions() const { return content_.admissions; }
+  // Nobody is admitted from `limit` on, whatever his grant says; kNever: no such limit.
+  UnixTime limit() const { return limit_; }
+  void set_limit(UnixTime limit);
   // The content, for filling in what does not come from grants (agent/content.h).
   SnapshotContent& content() { return content_; }
   // Requests whose id another one shares: refused, both.
@@ -96,6 +99,8 @@ class Docket {
   std::unordered_map<std::uint64_t, Digest> ids_;  // the first known of each id
   std::vector<std::string> new_shared_;
   SnapshotContent content_;
+  std::vector<UnixTime> ends_;  // of the admissions, without the limit
+  UnixTime limit_ = kNever;
 };
 
 }  // namespace hallpass

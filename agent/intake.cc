@@ -1,12 +1,15 @@
 #include "agent/intake.h"
 
+#include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <climits>
 #include <cstring>
+#include <ctime>
 
 #include "core/edge/files.h"
 #include "core/statement.h"
@@ -22,12 +25,16 @@ constexpr int kMaxBadLines = 20;
 constexpr std::uint32_t kWatch =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_DELETE_SELF | IN_MOVE_SELF | IN_EXCL_UNLINK;
 
+// What was carried here and waits for a policy or the disk waits so long at most.
+constexpr std::time_t kLongestInDrop_s = 24 * 3600;
+
 }  // namespace
 
-Intake::Intake(std::vector<std::string> directories, InputSink& sink, Journal& journal)
+Intake::Intake(std::vector<InputDirectory> directories, InputSink& sink, Journal& journal)
     : sink_(sink), journal_(journal), refusals_(journal) {
   notify_fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  for (std::string& path : directories) directories_.push_back(std::make_unique<WatchedDirectory>(std::move(path)));
+  for (InputDirectory& d : directories)
+    directories_.push_back(std::make_unique<WatchedDirectory>(std::move(d.path), d.role));
   watches_.assign(directories_.size(), -1);
   unreadable_.assign(directories_.size(), false);
   last_scan_.assign(directories_.size(), UnixTime{});
@@ -72,7 +79,9 @@ void Intake::read_notifications() {
       at += static_cast<ssize_t>(sizeof event + event.len);
       const auto found = std::find(watches_.begin(), watches_.end(), event.wd);
       if ((event.mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF)) != 0) scan_again_ = true;
-      if (event.len == 0 || found == watches_.end() || input_kind(name) == InputKind::none) continue;
+      if (event.len == 0 || found == watches_.end()) continue;
+      const auto& directory = directories_[static_cast<std::size_t>(found - watches_.begin())];
+      if (!belongs(input_kind(name), directory->role())) continue;
       if (named_.size() >= kMaxNamed) {
         scan_again_ = true;  // a look at everything finds what is not queued
         continue;
@@ -87,6 +96,7 @@ void Intake::begin_scan(UnixTime now) {
   refusals_.tick(now);
   for (std::size_t i = 0; i < directories_.size(); ++i) {
     open_directory(i);
+    if (directories_[i]->role() == InputRole::drop && directories_[i]->is_open()) remove_old(*directories_[i]);
     directories_[i]->begin_scan();
   }
 }
@@ -134,6 +144,34 @@ WatchedDirectory::Outcome Intake::read(WatchedDirectory& directory, const std::s
     sink_.policy_files_changed();  // read together: a policy is nothing without its signatures
     return WatchedDirectory::Outcome::done;
   }
+  if (kind == InputKind::checkpoint) {
+    sink_.log_head_changed();
+    return WatchedDirectory::Outcome::done;
+  }
+  const WatchedDirectory::Outcome outcome = read_content(directory, name, kind);
+  if (directory.role() == InputRole::drop && outcome == WatchedDirectory::Outcome::done) taken_.push_back(name);
+  return outcome;
+}
+
+void Intake::remove_taken() {
+  for (const auto& directory : directories_) {
+    if (directory->role() != InputRole::drop) continue;
+    for (const std::string& name : taken_) unlinkat(directory->fd(), name.c_str(), 0);
+  }
+  taken_.clear();
+}
+
+void Intake::remove_old(const WatchedDirectory& directory) {
+  const int fd = openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(fd < 0 ? nullptr : fdopendir(fd), closedir);
+  while (const dirent* entry = entries ? readdir(entries.get()) : nullptr) {
+    struct stat st {};
+    const bool there = fstatat(directory.fd(), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
+    if (there && time(nullptr) - st.st_ctim.tv_sec > kLongestInDrop_s) unlinkat(directory.fd(), entry->d_name, 0);
+  }
+}
+
+WatchedDirectory::Outcome Intake::read_content(WatchedDirectory& directory, const std::string& name, InputKind kind) {
   const Result<std::string> content = read_file(directory.fd(), name, kMaxGrantFileBytes);
   if (!content) {
     if (content.error().code == Errc::not_found) return WatchedDirectory::Outcome::retry;
@@ -142,7 +180,21 @@ WatchedDirectory::Outcome Intake::read(WatchedDirectory& directory, const std::s
     return content.error().code == Errc::unavailable ? WatchedDirectory::Outcome::retry
                                                      : WatchedDirectory::Outcome::done;
   }
-  return read_lines(directory, name, *content);
+  return kind == InputKind::proof ? read_proof(directory, name, *content) : read_lines(directory, name, *content);
+}
+
+WatchedDirectory::Outcome Intake::read_proof(WatchedDirectory& directory, const std::string& name,
+                                             std::string_view content) {
+  const Status taken = sink_.proof(content);
+  if (taken) return WatchedDirectory::Outcome::done;
+  if (taken.error().code == Errc::unavailable) return WatchedDirectory::Outcome::retry;
+  const bool later = taken.error().code == Errc::unknown_key || taken.error().code == Errc::mismatch;
+  if (directory.news(name, taken.error().message)) {
+    const std::string where = directory.path() + "/" + printable(name);
+    journal_.event(Event::proof_refused, where + ": " + taken.error().message,
+                   {{"FILE", where}, {"WHY", taken.error().message}});
+  }
+  return later ? WatchedDirectory::Outcome::waits_for_policy : WatchedDirectory::Outcome::done;
 }
 
 WatchedDirectory::Outcome Intake::read_lines(WatchedDirectory& directory, const std::string& name,
@@ -181,6 +233,7 @@ void Intake::refuse(WatchedDirectory& directory, const std::string& name, const 
 }
 
 void Intake::forget_all() {
+  taken_.clear();
   for (const auto& directory : directories_) directory->forget_all();
   scan_again_ = true;
 }

@@ -29,6 +29,14 @@ class InputSink {
   // others are final.
   virtual Status statement(std::string_view envelope) = 0;
   virtual void policy_files_changed() = 0;
+  virtual void log_head_changed() = 0;
+  // A proof that one statement is in the log. Errors: as statement().
+  virtual Status proof(std::string_view text) = 0;
+};
+
+struct InputDirectory {
+  std::string path;
+  InputRole role = InputRole::statements;
 };
 
 struct DirectoryReport {
@@ -39,7 +47,7 @@ struct DirectoryReport {
 
 class Intake {
  public:
-  Intake(std::vector<std::string> directories, InputSink& sink, Journal& journal);
+  Intake(std::vector<InputDirectory> directories, InputSink& sink, Journal& journal);
   ~Intake();
   Intake(const Intake&) = delete;
   Intake& operator=(const Intake&) = delete;
@@ -51,6 +59,9 @@ class Intake {
   // Up to `milliseconds` of work. True when there is more.
   bool work(int milliseconds);
 
+  // What was read from drop directories is durable by now: away with it.
+  void remove_taken();
+
   void forget_all();      // everything is to be read again: what was read could not be kept
   void forget_waiting();  // after a new policy
   std::vector<DirectoryReport> report() const;
@@ -60,8 +71,11 @@ class Intake {
  private:
   void open_directory(std::size_t index);
   WatchedDirectory::Outcome read(WatchedDirectory& directory, const std::string& name, InputKind kind);
+  WatchedDirectory::Outcome read_content(WatchedDirectory& directory, const std::string& name, InputKind kind);
   WatchedDirectory::Outcome read_lines(WatchedDirectory& directory, const std::string& name, std::string_view content);
+  WatchedDirectory::Outcome read_proof(WatchedDirectory& directory, const std::string& name, std::string_view content);
   void refuse(WatchedDirectory& directory, const std::string& name, const std::string& where, const std::string& why);
+  static void remove_old(const WatchedDirectory& directory);
   bool step();
 
   InputSink& sink_;
@@ -72,6 +86,7 @@ class Intake {
   std::vector<bool> unreadable_;  // told already
   std::vector<UnixTime> last_scan_;
   std::deque<std::pair<std::size_t, std::string>> named_;  // by inotify
+  std::vector<std::string> taken_;                         // of drop directories
   bool scan_again_ = false;
   UnixTime scan_started_{};
   int notify_fd_ = -1;

@@ -95,10 +95,19 @@ void LedgerChange::set(const LedgerState& state) {
   put(records::kState, std::string(records::kStateKey), records::encode(state));
 }
 
+void LedgerChange::logged(const Digest& payload, std::string_view fingerprint, std::uint64_t index) {
+  put(records::kLogged, statement_key(payload, fingerprint), records::number(index));
+}
+
+void LedgerChange::set(const LogPosition& position) {
+  put(records::kState, std::string(records::kLogKey), format_position(position));
+}
+
 void LedgerChange::forget(const Digest& request, const std::vector<std::string>& statement_keys) {
   for (const std::string& key : statement_keys) {
     writes_.push_back({records::kStatements, key, std::nullopt});
     writes_.push_back({records::kGroups, records::digest_key(request) + key, std::nullopt});
+    writes_.push_back({records::kLogged, key, std::nullopt});
   }
   if (request != Digest{}) writes_.push_back({records::kGrants, records::digest_key(request), std::nullopt});
 }
@@ -363,6 +372,31 @@ std::set<std::string> Ledger::voided_keys() {
   std::set<std::string> keys;
   scan(records::kVoided, "", [&](std::string_view key, std::string_view) { keys.emplace(key); });
   return keys;
+}
+
+std::optional<std::uint64_t> Ledger::logged(const Digest& payload, std::string_view fingerprint) {
+  const auto value = get(records::kLogged, statement_key(payload, fingerprint));
+  return value ? records::number(*value) : std::nullopt;
+}
+
+std::vector<std::string> Ledger::logged_before(std::uint64_t index) {
+  std::vector<std::string> keys, envelopes;
+  scan(records::kLogged, "", [&](std::string_view key, std::string_view value) {
+    const auto at = records::number(value);
+    if (at && *at < index) keys.emplace_back(key);
+  });
+  for (const std::string& key : keys) {
+    if (auto envelope = get(records::kStatements, key)) envelopes.push_back(std::move(*envelope));
+  }
+  return envelopes;
+}
+
+LogPosition Ledger::log_position() {
+  const auto value = get(records::kState, records::kLogKey);
+  if (!value) return {};
+  Result<LogPosition> position = parse_position(*value);
+  if (!position) damage_ = "what the ledger remembers of the log cannot be read: " + position.error().message;
+  return position ? std::move(*position) : LogPosition{};
 }
 
 LedgerState Ledger::state() {

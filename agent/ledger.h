@@ -28,6 +28,7 @@
 
 #include "agent/timekeeper.h"
 #include "core/judge.h"
+#include "core/log/follower.h"
 #include "core/statement.h"
 
 struct MDB_env;
@@ -63,6 +64,8 @@ class LedgerChange {
   void accept(std::int64_t version, const StoredPolicy& policy);
   void void_key(std::string_view fingerprint);
   void set(const LedgerState& state);
+  void logged(const Digest& payload, std::string_view fingerprint, std::uint64_t index);
+  void set(const LogPosition& position);
   // A request that no longer matters to anyone, with all that belongs to it.
   void forget(const Digest& request, const std::vector<std::string>& statement_keys);
   bool empty() const { return writes_.empty(); }
@@ -104,6 +107,11 @@ class Ledger {
   std::optional<Terminal> terminal(const Digest& request);
   std::optional<StoredPolicy> policy(std::int64_t version);
   std::set<std::string> voided_keys();
+  // Where in the log a statement stands; nullopt: not known to be there.
+  std::optional<std::uint64_t> logged(const Digest& payload, std::string_view fingerprint);
+  // Envelopes of the statements that the log holds before `index` and not, as far as known, again later.
+  std::vector<std::string> logged_before(std::uint64_t index);
+  LogPosition log_position();  // empty: nothing was read
   LedgerState state();
 
   // Errors: unavailable (I/O error, full disk, ledger full); nothing of the change was kept, or, after an I/O error in

@@ -93,9 +93,20 @@ std::optional<Digest> key_digest(std::string_view key) {
 }
 
 std::string version_key(std::int64_t version) {
-  std::string key(8, '\0');
-  for (std::size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(static_cast<std::uint64_t>(version) >> (56 - 8 * i));
-  return key;
+  return number(static_cast<std::uint64_t>(version));
+}
+
+std::string number(std::uint64_t value) {
+  std::string bytes(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (56 - 8 * i));
+  return bytes;
+}
+
+std::optional<std::uint64_t> number(std::string_view bytes) {
+  if (bytes.size() != 8) return std::nullopt;
+  std::uint64_t value = 0;
+  for (const char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
+  return value;
 }
 
 std::string encode(const Terminal& t) {

@@ -1,7 +1,5 @@
 // hallpass-agent: verifies what lies in the directories and publishes who is admitted to this host. hallpass-agent(8).
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -17,6 +15,7 @@
 #include "agent/alerts.h"
 #include "agent/event_loop.h"
 #include "core/edge/files.h"
+#include "core/edge/harden.h"
 #include "core/edge/tzdb.h"
 
 namespace hallpass {
@@ -61,14 +60,8 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// What a crash dump or a debugger of another user must not see, and files that are nobody else's.
-void harden() {
-  umask(0077);
-  const struct rlimit none { 0, 0 };
-  setrlimit(RLIMIT_CORE, &none);
-  prctl(PR_SET_DUMPABLE, 0);
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  // Under systemd it is a stream to journald: one that hangs must not hold up the end of a session.
+// Under systemd it is a stream to journald: one that hangs must not hold up the end of a session.
+void let_stderr_drop() {
   struct stat st {};
   if (fstat(STDERR_FILENO, &st) == 0 && S_ISSOCK(st.st_mode))
     fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
@@ -165,6 +158,7 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   while (!options.root.empty() && options.root.back() == '/') options.root.pop_back();
-  hallpass::harden();
+  hallpass::harden_process();
+  hallpass::let_stderr_drop();
   return hallpass::run(options);
 }

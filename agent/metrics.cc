@@ -53,6 +53,20 @@ void add_grants(const Agent& agent, Text& out) {
             static_cast<double>(agent.docket().admissions().size()));
 }
 
+void add_log(const Agent& agent, Text& out) {
+  if (agent.log() == nullptr) return;
+  const LogIntake& log = *agent.log();
+  const ClockReading& reading = agent.clock().reading();
+  out.alone("log_entries", "gauge", "Entries of the log that this host has verified.",
+            static_cast<double>(log.position().frontier.size()));
+  out.alone("log_fresh", "gauge", "1 while enough witnesses have vouched for the log's head lately.",
+            log.fresh(reading) ? 1 : 0);
+  if (log.seen_at())
+    out.alone("log_seen_seconds", "gauge", "When witnesses vouched for the newest head, in seconds since 1970.",
+              since_epoch(*log.seen_at()));
+  out.alone("log_followed", "gauge", "0 while the head in the mirror is refused.", log.fault().empty() ? 1 : 0);
+}
+
 void add_sessions(const Sessions& sessions, Text& out) {
   const auto by_state = sessions.by_state();
   out.family("sessions", "gauge", "Registered sessions, by state.");
@@ -101,6 +115,7 @@ void add_freshness(const Agent& agent, Text& out) {
 std::string metrics_text(const Figures& f) {
   Text out;
   add_freshness(*f.agent, out);
+  add_log(*f.agent, out);
   add_grants(*f.agent, out);
   if (f.sessions != nullptr) add_sessions(*f.sessions, out);
   out.family("decisions_total", "counter", "What sshd's and sudo's modules told since the agent started, by event.");

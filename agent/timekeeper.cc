@@ -43,6 +43,19 @@ void Timekeeper::tick(bool accepted) {
     memory_.boot_start = memory_.floor;
   }
   if (accepted || reading_.synchronised) memory_.synchronised_boot = reading_.boot_id;
+  settle();
+}
+
+void Timekeeper::vouch(UnixTime witnessed) {
+  if (reading_.synchronised || witnessed <= certain()) return;
+  ClockReading seen = reading_;
+  seen.wall = witnessed;
+  seen.synchronised = true;
+  memory_.floor = raise_floor(memory_.floor, memory_.boot_start, seen, false).floor;
+  settle();
+}
+
+void Timekeeper::settle() {
   now_ = effective_now(reading_, memory_.floor);
   // Where nobody ever vouched for a clock, the wall clock is all there is: better to end for good too early than to
   // revive.

@@ -35,6 +35,10 @@ class Timekeeper {
   // Reads the clock and raises the floor as far as it may rise. `accepted`: an operator vouches for the wall clock.
   void tick(bool accepted = false);
 
+  // Others have seen this moment, so it is not earlier than that: raises the floor of a host whose own clock nobody
+  // vouches for, as far as the floor may rise.
+  void vouch(UnixTime witnessed);
+
   UnixTime now() const { return now_; }
   // The same at this moment: now() is as old as the last tick, up to a minute.
   UnixTime read_now() const { return effective_now(source_(), memory_.floor); }
@@ -54,6 +58,7 @@ class Timekeeper {
  private:
   void begin_boot();
   UnixTime certain() const;
+  void settle();
 
   ClockSource source_;
   ClockMemory memory_;

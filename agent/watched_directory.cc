@@ -49,12 +49,26 @@ InputKind input_kind(std::string_view name) {
   // A dot in front: a writer's temporary file, renamed when it is complete.
   if (name.empty() || name.front() == '.') return InputKind::none;
   if (ends_with(name, ".grant")) return InputKind::grants;
+  if (ends_with(name, ".tlog-proof")) return InputKind::proof;
+  if (name == "checkpoint") return InputKind::checkpoint;
   if (ends_with(name, ".sig")) name.remove_suffix(4);
   if (name == "policy.toml") return InputKind::policy;
   if (!ends_with(name, ".toml") || name.substr(0, 7) != "policy-") return InputKind::none;
   const std::string_view number = name.substr(7, name.size() - 7 - 5);
   const bool digits = number.find_first_not_of("0123456789") == std::string_view::npos;
   return digits && !number.empty() && number.size() <= 15 ? InputKind::policy : InputKind::none;
+}
+
+bool belongs(InputKind kind, InputRole role) {
+  switch (role) {
+    case InputRole::statements:
+      return kind == InputKind::grants || kind == InputKind::policy || kind == InputKind::proof;
+    case InputRole::mirror:
+      return kind == InputKind::checkpoint;
+    case InputRole::drop:
+      return kind == InputKind::grants || kind == InputKind::proof;
+  }
+  return false;
 }
 
 WatchedDirectory::~WatchedDirectory() {
@@ -94,7 +108,7 @@ std::uint64_t WatchedDirectory::key_of(std::string_view name) const {
 
 bool WatchedDirectory::look(const std::string& name, const Reader& read) {
   const InputKind kind = input_kind(name);
-  if (kind == InputKind::none || fd_ < 0) return false;
+  if (!belongs(kind, role_) || fd_ < 0) return false;
   struct stat st {};
   if (fstatat(fd_, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;  // gone again: ends nothing
   const std::uint64_t stamp = stamp_of(st);

@@ -21,12 +21,21 @@
 namespace hallpass {
 
 // Which of our files a name is.
-enum class InputKind { none, grants, policy };
+enum class InputKind { none, grants, policy, proof, checkpoint };
 InputKind input_kind(std::string_view name);
+
+// What a directory is for.
+enum class InputRole : std::uint8_t {
+  statements,  // grants and policies, which somebody else keeps
+  mirror,      // of the log: only that its checkpoint changes matters here (agent/log_intake.h)
+  drop,        // grants carried here: what was read is removed
+};
+bool belongs(InputKind kind, InputRole role);
 
 class WatchedDirectory {
  public:
-  explicit WatchedDirectory(std::string path) : path_(std::move(path)) {}
+  explicit WatchedDirectory(std::string path, InputRole role = InputRole::statements)
+      : path_(std::move(path)), role_(role) {}
   ~WatchedDirectory();
   WatchedDirectory(WatchedDirectory&&) = delete;
 
@@ -35,6 +44,7 @@ class WatchedDirectory {
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
+  InputRole role() const { return role_; }
   const std::string& error() const { return error_; }  // empty while it is open
 
   // What to do about a file, and what came of it.
@@ -68,6 +78,7 @@ class WatchedDirectory {
   std::uint64_t key_of(std::string_view name) const;
 
   std::string path_, error_ = "not opened yet";
+  InputRole role_;
   int fd_ = -1;
   dev_t device_ = 0;
   ino_t inode_ = 0;

@@ -164,8 +164,10 @@ struct TestFleet {
     write_text(directory + "/" + name, policy());
     write_text(directory + "/" + name + ".sig", sign(policy()));
   }
+  std::optional<LogTrust> log;
   Trust trust() const {
     Trust t;
+    t.log = log;
     t.fleet = "acme";
     t.admins.threshold = 2;
     for (const char* a : {"ana", "ben"}) t.admins.people[a] = {PublicKey::from_line(key(a).line()).value()};

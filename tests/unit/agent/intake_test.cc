@@ -1,5 +1,6 @@
 #include "agent/intake.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -22,9 +23,11 @@ class Sink final : public InputSink {
     return Unit{};
   }
   void policy_files_changed() override { ++policies; }
+  void log_head_changed() override { ++heads; }
+  Status proof(std::string_view text) override { return statement(text); }
   int count(std::string_view line) const { return static_cast<int>(std::count(taken.begin(), taken.end(), line)); }
   std::vector<std::string> taken;
-  int policies = 0;
+  int policies = 0, heads = 0;
   bool policy = false, room = false;
 };
 
@@ -32,7 +35,7 @@ struct Bench {
   TempDir dir;
   Sink sink;
   FakeJournal journal;
-  Intake intake{{dir.path()}, sink, journal};
+  Intake intake{{InputDirectory{dir.path()}}, sink, journal};
   void scan() {
     intake.begin_scan(from_unix(kStart));
     while (intake.work(1000)) continue;
@@ -162,7 +165,7 @@ int wrong_missing() {
   Sink sink;
   FakeJournal journal;
   const std::string path = parent.path() + "/inbox";
-  Intake intake({path}, sink, journal);
+  Intake intake({InputDirectory{path}}, sink, journal);
   const auto scan = [&] {
     intake.begin_scan(from_unix(kStart));
     while (intake.work(1000)) continue;
@@ -180,6 +183,44 @@ int wrong_missing() {
   return wrong + wrong_if(sink.count("good b") != 1, "another directory at its place");
 }
 
+// A drop directory is emptied, once what it held is durable; nobody puts policies there.
+int wrong_drop() {
+  const TempDir dir;
+  Sink sink;
+  FakeJournal journal;
+  Intake intake({InputDirectory{dir.path(), InputRole::drop}}, sink, journal);
+  const auto at = [&](const char* name) { return dir.path() + "/" + name; };
+  const auto scan = [&] {
+    intake.begin_scan(from_unix(kStart));
+    while (intake.work(1000)) continue;
+  };
+  write_text(at("good.grant"), "good\n");
+  write_text(at("bad.grant"), "bad\n");
+  write_text(at("later.grant"), "later\n");
+  write_text(at("full.grant"), "full\n");
+  write_text(at("one.tlog-proof"), "good proof");
+  write_text(at("policy.toml"), "x");
+  write_text(at("checkpoint"), "x");
+  demand(symlink("/etc/passwd", at("link.grant").c_str()) == 0);
+  scan();
+  int wrong = wrong_if(sink.taken.size() != 2 || sink.policies != 0 || sink.heads != 0, "only what is carried counts");
+  wrong += wrong_if(access(at("good.grant").c_str(), F_OK) != 0, "kept until it is durable");
+  intake.remove_taken();
+  for (const char* gone : {"good.grant", "bad.grant", "one.tlog-proof", "link.grant"})
+    wrong += wrong_if(faccessat(AT_FDCWD, at(gone).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0, gone);
+  for (const char* kept : {"later.grant", "full.grant", "policy.toml", "checkpoint"})
+    wrong += wrong_if(access(at(kept).c_str(), F_OK) != 0, kept);
+  wrong += wrong_if(access("/etc/passwd", F_OK) != 0, "the link, not what it names");
+  sink.room = true;
+  scan();
+  intake.forget_all();  // it was not kept after all
+  intake.remove_taken();
+  return wrong + wrong_if(access(at("full.grant").c_str(), F_OK) != 0, "nothing goes that was not kept");
+}
+
+void test_drop(void**) {
+  assert_int_equal(wrong_drop(), 0);
+}
 void test_kinds(void**) {
   assert_int_equal(wrong_kinds(), 0);
 }
@@ -202,8 +243,9 @@ void test_missing(void**) {
 }  // namespace
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(test_kinds), cmocka_unit_test(test_bad_files),
-                              cmocka_unit_test(test_many),  cmocka_unit_test(test_told),
-                              cmocka_unit_test(test_waits), cmocka_unit_test(test_missing)};
+  const CMUnitTest tests[] = {cmocka_unit_test(test_drop),      cmocka_unit_test(test_kinds),
+                              cmocka_unit_test(test_bad_files), cmocka_unit_test(test_many),
+                              cmocka_unit_test(test_told),      cmocka_unit_test(test_waits),
+                              cmocka_unit_test(test_missing)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
