@@ -84,6 +84,15 @@ void print_directories(const Json* directories, Printer& out) {
   }
 }
 
+// What is wrong with it stands under WRONG.
+void print_log(const Json* log, Printer& out) {
+  if (log == nullptr || log->as_object() == nullptr) return;
+  const Json* seen = log->find("seen_at");
+  out.line("log", text_of(log, "origin") + ", " + text_of(log, "size") + " entries, " +
+                      (seen != nullptr && seen->as_string() != nullptr ? "vouched for " + out.when(log, "seen_at")
+                                                                       : "no head seen yet"));
+}
+
 // Why it is unusable stands under WRONG.
 std::string sudo_words(const Json* sudo) {
   const std::string state = text_of(sudo, "defaults");
@@ -107,6 +116,7 @@ StatusView view_status(const Json& status, const ClockReading& clock, const Zone
   print_grants(status.find("grants"), out);
   out.line("admissions", text_of(&status, "admissions") + ", next change " + out.when(&status, "next_change"));
   print_directories(status.find("directories"), out);
+  print_log(status.find("log"), out);
   const Json* inputs = status.find("inputs");
   if (text_of(inputs, "refused") != "0")
     out.line("refused", text_of(inputs, "refused") + " files since the agent started; the journal names them");
