@@ -9,12 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "core/values/result.h"
 #include "core/values/time.h"
+#include "notify/document.h"
 
 namespace hallpass {
 
-inline constexpr std::size_t kMaxAlertBytes = std::size_t{64} * 1024;
 inline constexpr std::size_t kMaxAlertFields = 32;
 
 struct Alert {
@@ -26,15 +25,8 @@ struct Alert {
   std::vector<std::pair<std::string, std::string>> fields;  // without the HALLPASS_ prefix; empty values are left out
 };
 
-// Never over kMaxAlertBytes: texts are made printable and cut, fields over kMaxAlertFields are left out. Values of a
+// Never over kMaxDocumentBytes: texts are made printable and cut, fields over kMaxAlertFields are left out. Values of a
 // name that repeats are joined by ", ".
 std::string alert_json(const Alert& alert, std::string_view id);
-
-// What delivering needs to know of an alert; everything else is the receiver's business.
-struct AlertHead {
-  std::string id, event;
-};
-// Errors: malformed.
-Result<AlertHead> read_alert_head(std::string_view json);
 
 }  // namespace hallpass

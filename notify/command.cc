@@ -15,7 +15,7 @@ namespace {
 
 // A file, not a pipe: a program that does not read it keeps nobody waiting.
 Descriptor memory_with(const std::string& text) {
-  Descriptor fd(memfd_create("hallpass-alert", MFD_CLOEXEC));
+  Descriptor fd(memfd_create("hallpass-document", MFD_CLOEXEC));
   if (!fd.ok() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       lseek(fd.get(), 0, SEEK_SET) != 0) {
     return Descriptor();
@@ -30,11 +30,11 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
   return out;
 }
 
-std::vector<std::string> environment_for(const QueuedAlert& alert) {
+std::vector<std::string> environment_for(const QueuedDocument& document) {
   std::vector<std::string> out;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) out.emplace_back(*entry);
-  out.push_back("HALLPASS_ALERT_ID=" + alert.head.id);
-  out.push_back("HALLPASS_ALERT_EVENT=" + alert.head.event);
+  out.push_back("HALLPASS_ALERT_ID=" + document.head.id);
+  out.push_back("HALLPASS_ALERT_EVENT=" + document.head.event);
   return out;
 }
 
@@ -79,10 +79,10 @@ void Command::kill_all() const {
   if (kill(-pid_, SIGKILL) != 0) kill(pid_, SIGKILL);
 }
 
-Status Command::begin(const QueuedAlert& alert, Moment now) {
-  const Descriptor input = memory_with(alert.json);
+Status Command::begin(const QueuedDocument& document, Moment now) {
+  const Descriptor input = memory_with(document.json);
   if (!input.ok()) return Error{Errc::unavailable, "no memory for its input"};
-  const int error = spawn(pid_, argv_, environment_for(alert), input.get());
+  const int error = spawn(pid_, argv_, environment_for(document), input.get());
   if (error != 0) {
     pid_ = -1;
     return Error{Errc::unavailable, "it cannot be run: " + std::generic_category().message(error)};

@@ -1,5 +1,5 @@
-// Alerts to a program of the site: one run each, the alert on its standard input, no shell. Exit status 0 has taken it;
-// 65 (EX_DATAERR) will never take it; anything else, and not ending in time, is tried again.
+// Documents to a program of the site: one run each, the document on its standard input, no shell. Exit status 0 has
+// taken it; 65 (EX_DATAERR) will never take it; anything else, and not ending in time, is tried again.
 #pragma once
 
 #include <sys/types.h>
@@ -22,7 +22,7 @@ class Command final : public Receiver {
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
 
-  Status begin(const QueuedAlert& alert, Moment now) override;
+  Status begin(const QueuedDocument& document, Moment now) override;
   // Worth asking after SIGCHLD.
   std::optional<Outcome> outcome(Moment now) override;
   Moment look_again() const override { return deadline_; }

@@ -1,12 +1,10 @@
 #include "notify/config.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cctype>
-#include <memory>
 
 #include "core/values/text.h"
+#include "notify/config_parts.h"
 
 namespace hallpass {
 namespace {
@@ -18,7 +16,7 @@ constexpr std::size_t kMaxArguments = 32;
 constexpr Seconds kLongestRetry{3600};
 constexpr Seconds kLongestRejection{7 * 24 * 3600};
 
-using Url = std::unique_ptr<CURLU, void (*)(CURLU*)>;
+}  // namespace
 
 std::string part_of(const Url& url, CURLUPart part) {
   char* text = nullptr;
@@ -28,6 +26,18 @@ std::string part_of(const Url& url, CURLUPart part) {
   return copy;
 }
 
+Url url_of(const std::string& text) {
+  Url url(curl_url(), curl_url_cleanup);
+  const bool visible = std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (text.size() > kMaxUrl || !visible || !url ||
+      curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
+    url.reset();
+  }
+  return url;
+}
+
+namespace {
+
 // By what is written: a name that DNS knows may mean any machine. "localhost" means this one to libcurl itself.
 bool is_loopback(const std::string& host) {
   if (host == "localhost" || host == "[::1]") return true;
@@ -36,22 +46,11 @@ bool is_loopback(const std::string& host) {
          std::count(host.begin(), host.end(), '.') == 3;
 }
 
-bool is_visible(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-struct Fault {
-  std::string what, cure;
-};
-
 // As libcurl reads it, so that what is judged is what is called.
 std::optional<Fault> take_url(const std::string& text, bool plain_http, NotifyConfig& config) {
   const char* example = "write webhook = \"https://HOST/PATH\"";
-  const Url url(curl_url(), curl_url_cleanup);
-  if (text.size() > kMaxUrl || !is_visible(text) || !url ||
-      curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
-    return Fault{"webhook is not a URL", example};
-  }
+  const Url url = url_of(text);
+  if (!url) return Fault{"webhook is not a URL", example};
   const std::string scheme = part_of(url, CURLUPART_SCHEME), host = part_of(url, CURLUPART_HOST);
   if (scheme != "https" && scheme != "http") return Fault{"webhook is neither https:// nor http://", example};
   if (!part_of(url, CURLUPART_USER).empty() || !part_of(url, CURLUPART_PASSWORD).empty()) {
@@ -107,6 +106,23 @@ void read_headers(NotifyConfig& config, TomlReader& reader) {
   }
 }
 
+void read_format(NotifyConfig& config, TomlReader& reader) {
+  using Format = NotifyConfig::Format;
+  constexpr std::pair<const char*, Format> kFormats[] = {
+      {"json", Format::json}, {"slack", Format::slack}, {"teams", Format::teams}};
+  const Toml* there = reader.optional("format");
+  const std::optional<std::string> name = reader.string("format");
+  if (!name) return;
+  const auto* found =
+      std::find_if(std::begin(kFormats), std::end(kFormats), [&](const auto& f) { return *name == f.first; });
+  if (found == std::end(kFormats)) {
+    reader.error(there->line(), "format \"" + printable(*name) + "\" is unknown",
+                 "write \"json\", \"slack\" or \"teams\"");
+    return;
+  }
+  config.format = found->second;
+}
+
 void read_webhook(NotifyConfig& config, TomlReader& reader) {
   const bool plain_http = reader.boolean("allow_plain_http").value_or(false);
   const Toml* webhook = reader.optional("webhook");
@@ -116,6 +132,7 @@ void read_webhook(NotifyConfig& config, TomlReader& reader) {
       reader.error(webhook->line(), fault->what, fault->cure);
     }
   }
+  read_format(config, reader);
   read_headers(config, reader);
   const Toml* ca_file = reader.optional("ca_file");
   if (const std::optional<std::string> path = reader.string("ca_file")) {
@@ -125,8 +142,9 @@ void read_webhook(NotifyConfig& config, TomlReader& reader) {
     config.ca_file = *path;
   }
   if (webhook != nullptr) return;
-  for (const char* name : {"webhook_header", "ca_file", "allow_plain_http"}) {
+  for (const std::string_view name : {"webhook_header", "format", "ca_file", "allow_plain_http"}) {
     const Toml* lonely = reader.optional(name);
+    if (name == "ca_file" && reader.optional("email") != nullptr) continue;
     if (lonely != nullptr) {
       reader.warning(lonely->line(), std::string(name) + " without webhook says nothing",
                      "add webhook, or leave it out");
@@ -174,6 +192,7 @@ std::optional<NotifyConfig> parse_notify_config(std::string_view toml, std::vect
   TomlReader reader(*root, "notify.toml", out);
   read_webhook(config, reader);
   read_command(config, reader);
+  read_email(config.email, reader, out);
   read_limit("retry_longest", kLongestRetry, config.retry_longest, reader);
   read_limit("reject_after", kLongestRejection, config.reject_after, reader);
   reader.finish();

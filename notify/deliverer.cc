@@ -11,8 +11,20 @@ constexpr int kError = 3;
 
 }  // namespace
 
-Deliverer::Deliverer(Spool& spool, std::vector<Lane> lanes, Tell tell) : spool_(spool), tell_(std::move(tell)) {
+Deliverer::Deliverer(Spool& spool, std::vector<Lane> lanes, Tell tell, Open open)
+    : spool_(spool), tell_(std::move(tell)), open_(std::move(open)) {
   for (Lane& lane : lanes) states_.push_back({std::move(lane), std::nullopt, std::nullopt, {}});
+}
+
+void Deliverer::open_lanes() {
+  if (!open_) return;
+  for (const std::string& name : spool_.waited_for()) {
+    const bool there = std::any_of(states_.begin(), states_.end(), [&](const State& s) { return s.lane.name == name; });
+    if (there) continue;
+    if (std::optional<Lane> lane = open_(name)) {
+      states_.push_back({std::move(*lane), std::nullopt, std::nullopt, {}});
+    }
+  }
 }
 
 void Deliverer::step(Moment now, bool ending) {
@@ -49,25 +61,27 @@ void Deliverer::settle(State& state, Moment now) {
 void Deliverer::begin(State& state, Moment now) {
   if (now < state.pause || now < state.lane.courier.not_before()) return;
   const std::optional<std::uint64_t> number = spool_.next(state.lane.name);
-  if (!number) return;
-  Result<QueuedAlert> alert = spool_.read(*number);
-  if (!alert) {
-    const Error& fault = alert.error();
+  if (!number || !state.lane.receiver->ready()) return;
+  Result<QueuedDocument> document = spool_.read(*number);
+  if (!document) {
+    const Error& fault = document.error();
     if (fault.code == Errc::unavailable) return trouble(state, now, fault.message);
     const Status gone =
         fault.code == Errc::not_found ? spool_.delivered(*number, state.lane.name) : spool_.set_aside(*number);
     if (!gone) return trouble(state, now, gone.error().message);
     if (fault.code != Errc::not_found) {
       tell_(kError, "what lies in the queue as number " + std::to_string(*number) +
-                        " is no alert and was set aside in rejected/: " + fault.message);
+                        " is no alert and no notice and was set aside in rejected/: " + fault.message);
     }
     return;
   }
-  state.carried = std::move(*alert);
+  state.carried = std::move(*document);
   const Status begun = state.lane.receiver->begin(*state.carried, now);
   if (begun) return;
-  state.decided = state.lane.courier.ended({Outcome::Kind::failed, begun.error().message, std::nullopt}, now,
-                                           spool_.waiting(state.lane.name) - 1);
+  const bool never = begun.error().code == Errc::malformed;
+  state.decided = state.lane.courier.ended(
+      {never ? Outcome::Kind::refused : Outcome::Kind::failed, begun.error().message, std::nullopt}, now,
+      spool_.waiting(state.lane.name) - 1);
   settle(state, now);
 }
 
@@ -85,7 +99,7 @@ Moment Deliverer::next_step(Moment now) const {
       at = std::min(at, state.pause);
     } else if (state.carried) {
       at = std::min(at, state.lane.receiver->look_again());
-    } else if (spool_.next(state.lane.name)) {
+    } else if (state.lane.receiver->ready() && spool_.next(state.lane.name)) {
       at = std::min(at, std::max(state.pause, state.lane.courier.not_before()));
     }
   }

@@ -1,5 +1,5 @@
-// Carries alerts from the spool to each receiver: in order, one at a time; receivers do not wait for each other. Driven
-// by hand: time is passed in, nothing blocks.
+// Carries documents from the spool to each receiver: in order, one at a time; receivers do not wait for each other.
+// Driven by hand: time is passed in, nothing blocks.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,12 @@ class Deliverer {
     Receiver* receiver = nullptr;
     Courier courier;
   };
-  Deliverer(Spool& spool, std::vector<Lane> lanes, Tell tell);
+  // Makes a lane for a receiver that the spool waits for and that has none yet; nullopt: there is none by that name.
+  using Open = std::function<std::optional<Lane>(const std::string& name)>;
+  Deliverer(Spool& spool, std::vector<Lane> lanes, Tell tell, Open open = nullptr);
+
+  // After the spool was refreshed: lanes for those who have none.
+  void open_lanes();
 
   // Collects what has ended, and begins what is due unless `ending`.
   void step(Moment now, bool ending = false);
@@ -33,7 +38,7 @@ class Deliverer {
  private:
   struct State {
     Lane lane;
-    std::optional<QueuedAlert> carried;
+    std::optional<QueuedDocument> carried;
     std::optional<Courier::Next> decided;  // and not yet written down
     Moment pause{};                        // of the spool's trouble
   };
@@ -45,6 +50,7 @@ class Deliverer {
   Spool& spool_;
   std::vector<State> states_;
   Tell tell_;
+  Open open_;
   std::string told_;  // the spool's trouble, said once
 };
 

@@ -27,8 +27,8 @@ constexpr std::size_t kDigits = 16;
 constexpr std::uint64_t kTooHigh = 9'000'000'000'000'000;  // 16 digits hold it; in microseconds that is the year 2255
 constexpr std::uint64_t kReserve = 100;
 constexpr int kTries = 8;  // at numbers whose names somebody else took
-// Names looked at: one alert may have two, and the rest is not ours.
-constexpr std::size_t kMaxNames = kMaxQueuedAlerts * 3;
+// Names looked at: one document may have two, and the rest is not ours.
+constexpr std::size_t kMaxNames = kMaxQueued * 3;
 constexpr off_t kMaxDirectoryBytes = off_t{16} * 1024 * 1024;
 
 Error refused(const std::string& what, int error) {
@@ -73,7 +73,7 @@ bool has_grown(int directory) {
 }
 
 // nullopt: it cannot be read. Never over kMaxNames, so that a full directory costs no more than that.
-std::optional<std::size_t> count_alerts(int directory) {
+std::optional<std::size_t> count_documents(int directory) {
   const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (copy < 0) return std::nullopt;
   const std::unique_ptr<DIR, int (*)(DIR*)> names(::fdopendir(copy), ::closedir);
@@ -81,22 +81,12 @@ std::optional<std::size_t> count_alerts(int directory) {
     ::close(copy);
     return std::nullopt;
   }
-  std::size_t alerts = 0;
+  std::size_t documents = 0;
   for (std::size_t seen = 0; const dirent* entry = ::readdir(names.get()); ++seen) {
     if (seen >= kMaxNames) return kMaxNames;
-    if (is_alert_name(entry->d_name)) ++alerts;
+    if (is_document_name(entry->d_name)) ++documents;
   }
-  return alerts;
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
+  return documents;
 }
 
 // What failed, for people, and errno; 0: nothing did.
@@ -107,17 +97,17 @@ struct Fault {
 
 Fault write_new(int directory, const std::string& name, std::string_view json) {
   const Descriptor file(::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.ok()) return {errno, "create an alert"};
-  // The file is root's in a directory that only its reader can enter.
-  if (::fchmod(file.get(), 0644) != 0) return {errno, "set the mode of an alert"};
-  if (!write_all(file.get(), json)) return {errno, "write an alert"};
-  if (::fsync(file.get()) != 0) return {errno, "flush an alert"};
+  if (!file.ok()) return {errno, "create a file in the queue"};
+  // The file is its writer's, in a directory that only its reader, or both, can enter.
+  if (::fchmod(file.get(), 0644) != 0) return {errno, "set the mode of a file in the queue"};
+  if (!write_all(file.get(), json)) return {errno, "write a file of the queue"};
+  if (::fsync(file.get()) != 0) return {errno, "flush a file of the queue"};
   return {};
 }
 
-// An alert that waits is never replaced, though the counter may have come back from a backup.
+// A document that waits is never replaced, though the counter may have come back from a backup.
 Fault rename_exclusively(int directory, const std::string& from, const std::string& to) {
-  constexpr const char* kWhat = "rename an alert into place";
+  constexpr const char* kWhat = "rename a file of the queue into place";
   if (::renameat2(directory, from.c_str(), directory, to.c_str(), RENAME_NOREPLACE) == 0) return {};
   if (errno != EINVAL && errno != ENOSYS) return {errno, kWhat};
   struct stat there {};
@@ -149,24 +139,24 @@ std::uint64_t microseconds_since_1970() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
-std::string alert_number_text(std::uint64_t number) {
+std::string number_text(std::uint64_t number) {
   std::string text = std::to_string(number);
   return std::string(text.size() < kDigits ? kDigits - text.size() : 0, '0') + text;
 }
 
-std::optional<std::uint64_t> alert_number(std::string_view file_name) {
+std::optional<std::uint64_t> number_of_name(std::string_view file_name) {
   if (file_name.size() <= kDigits || file_name[kDigits] != '.') return std::nullopt;
   return parse_number(file_name.substr(0, kDigits));
 }
 
-bool is_alert_name(std::string_view file_name) {
+bool is_document_name(std::string_view file_name) {
   constexpr std::string_view kEnding = ".json";
-  return alert_number(file_name) && file_name.size() >= kDigits + kEnding.size() &&
+  return number_of_name(file_name) && file_name.size() >= kDigits + kEnding.size() &&
          file_name.substr(file_name.size() - kEnding.size()) == kEnding;
 }
 
 // The file holds the first number that nobody has taken. A crash after it was written skips up to a hundred.
-Result<std::uint64_t> AlertQueue::take_number() {
+Result<std::uint64_t> DocumentQueue::take_number() {
   if (next_ < reserved_) return next_++;
   if (next_ == 0) {
     const Result<std::string> text = read_file(AT_FDCWD, counter_, 64);
@@ -176,28 +166,24 @@ Result<std::uint64_t> AlertQueue::take_number() {
     next_ = reserved_ = kept && *kept != 0 ? *kept : std::min(first_number_(), kTooHigh - 1);
   }
   const std::uint64_t until = next_ + kReserve;
-  if (until >= kTooHigh) return Error{Errc::unavailable, "the numbers of alerts are used up: remove " + counter_};
+  if (until >= kTooHigh) return Error{Errc::unavailable, "the numbers of the queue are used up: remove " + counter_};
   if (const Status kept = write_file_durably(counter_, std::to_string(until) + "\n", 0600); !kept) return kept.error();
   reserved_ = until;
   return next_++;
 }
 
-// Crash while writing: a .new file, which the reader removes when it is old. After the rename: a whole alert, or until
-// the directory is flushed perhaps none.
-Status AlertQueue::write(int directory, std::string_view json) {
+// Crash while writing: a .new file, which the reader removes when it is old. After the rename: a whole document, or
+// until the directory is flushed (by put) perhaps none.
+Status DocumentQueue::write(int directory, std::string_view json) {
   Fault fault;
   for (int i = 0; i < kTries; ++i) {
     const Result<std::uint64_t> number = take_number();
     if (!number) return number.error();
-    const std::string name = alert_number_text(*number), temporary = name + ".new";
+    const std::string name = number_text(*number), temporary = name + ".new";
     fault = write_new(directory, temporary, json);
     const bool written = fault.error == 0;
     if (written) fault = rename_exclusively(directory, temporary, name + ".json");
-    if (fault.error == 0) {
-      if (::fsync(directory) == 0) return Unit{};
-      fault = {errno, "flush the queue"};
-      break;
-    }
+    if (fault.error == 0) return Unit{};
     if (written || fault.error != EEXIST) ::unlinkat(directory, temporary.c_str(), 0);
     if (fault.error != EEXIST) break;  // else the name is somebody else's: the next number
   }
@@ -205,26 +191,38 @@ Status AlertQueue::write(int directory, std::string_view json) {
   return Error{Errc::unavailable, refused(fault.what, fault.error).message};
 }
 
-Status AlertQueue::put(const Alert& alert) {
+Status DocumentQueue::put(std::span<const std::string> documents) {
   const Result<Descriptor> directory = open_directory(directory_);
   if (!directory) return directory.error();
   if (has_grown(directory->get())) {
-    return Error{Errc::too_large, directory_ + " has grown far beyond what alerts need: remove it and make it anew"};
+    return Error{Errc::too_large,
+                 directory_ + " has grown far beyond what " + word_ + "s need: remove it and make it anew"};
   }
-  const std::optional<std::size_t> waits = count_alerts(directory->get());
+  const std::optional<std::size_t> waits = count_documents(directory->get());
   if (!waits) return refused("read " + directory_, errno);
-  if (*waits >= kMaxQueuedAlerts) {
-    return Error{Errc::too_large, directory_ + " is full: " + std::to_string(*waits) + " alerts wait there"};
+  if (*waits + documents.size() > kMaxQueued) {
+    return Error{Errc::too_large, directory_ + " is full: " + std::to_string(*waits) + " " + word_ + "s wait there"};
   }
-  const Result<std::string> id = new_id();
-  if (!id) return id.error();
-  return write(directory->get(), alert_json(alert, *id));
+  for (const std::string& json : documents) {
+    if (const Status written = write(directory->get(), json); !written) return written;
+  }
+  if (::fsync(directory->get()) != 0) {
+    return Error{Errc::unavailable, refused("flush the queue", errno).message};
+  }
+  return Unit{};
 }
 
-std::optional<std::size_t> AlertQueue::waiting() const {
+std::optional<std::size_t> DocumentQueue::waiting() const {
   const Result<Descriptor> directory = open_directory(directory_);
   if (!directory || has_grown(directory->get())) return std::nullopt;
-  return count_alerts(directory->get());
+  return count_documents(directory->get());
+}
+
+Status AlertQueue::put(const Alert& alert) {
+  const Result<std::string> id = new_id();
+  if (!id) return id.error();
+  const std::string json = alert_json(alert, *id);
+  return documents_.put({&json, 1});
 }
 
 }  // namespace hallpass

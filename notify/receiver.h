@@ -1,4 +1,4 @@
-// A seam: who takes alerts. One at a time; nothing here blocks.
+// A seam: who takes documents. One at a time; nothing here blocks.
 #pragma once
 
 #include <optional>
@@ -12,11 +12,14 @@ namespace hallpass {
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  // `alert` stays where it is until the outcome has been collected. Errors: unavailable.
-  virtual Status begin(const QueuedAlert& alert, Moment now) = 0;
-  // nullopt: not yet. After an outcome the next alert may begin.
+  // Whether begin() may be called now; one that waits for others of its kind says no and is asked again when one ended.
+  virtual bool ready() const { return true; }
+  // `document` stays where it is until the outcome has been collected. Errors: unavailable,
+  // malformed (it can never be given to this receiver).
+  virtual Status begin(const QueuedDocument& document, Moment now) = 0;
+  // nullopt: not yet. After an outcome the next may begin.
   virtual std::optional<Outcome> outcome(Moment now) = 0;
-  // By when outcome() wants to be asked though nothing happened, while it has one alert.
+  // By when outcome() wants to be asked though nothing happened, while it has one.
   virtual Moment look_again() const = 0;
 };
 

@@ -71,19 +71,6 @@ Result<std::string> temporary_name(const std::string& name) {
   return "." + name + "." + hex_encode(random);
 }
 
-bool write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      if (n == 0) errno = EIO;
-      return false;
-    }
-    content.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 Status write_temporary(int dir, const std::string& temporary, const std::string& path, std::string_view content,
                        unsigned mode) {
   Descriptor file(::openat(dir, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -158,6 +145,19 @@ Result<std::string> read_file(int dir_fd, const std::string& name, std::size_t l
     if (static_cast<std::size_t>(n) > limit - content.size()) return large;
     content.append(buffer.data(), static_cast<std::size_t>(n));
   }
+}
+
+bool write_all(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (n == 0) errno = EIO;
+      return false;
+    }
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
 }
 
 Status write_file_durably(const std::string& path, std::string_view content, unsigned mode) {

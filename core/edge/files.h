@@ -21,4 +21,7 @@ Status write_file_durably(const std::string& path, std::string_view content, uns
 // The same, but an existing file is an error (mismatch) and stays as it was.
 Status create_file_durably(const std::string& path, std::string_view content, unsigned mode);
 
+// All of it, however many writes that takes. False: errno says why.
+bool write_all(int fd, std::string_view content);
+
 }  // namespace hallpass

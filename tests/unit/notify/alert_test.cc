@@ -22,7 +22,7 @@ int wrong_form() {
       "\",\"host\":\"web-3\",\"at\":\"2027-01-15T08:00:00Z\",\"event\":\"session_not_ended\","
       "\"priority\":2,\"message\":\"it \\\"lives\\\"\",\"fields\":{\"GRANT\":\"k7m3-9x2d-q4fh\","
       "\"APPROVERS\":\"bob, ana\"}}";
-  const Result<AlertHead> head = read_alert_head(expected);
+  const Result<DocumentHead> head = read_head(expected);
   return wrong_if(alert_json(alert, kId) != expected, "as docs/formats.md says") +
          wrong_if(!head || head->id != kId || head->event != "session_not_ended", "its head");
 }
@@ -37,7 +37,7 @@ int wrong_hostile() {
   const std::string json = alert_json(alert, kId);
   const Result<Json> parsed = parse_json(json);
   const JsonObject* fields = parsed ? parsed->find("fields")->as_object() : nullptr;
-  return wrong_if(!parsed, "JSON") + wrong_if(json.size() > kMaxAlertBytes, "small") +
+  return wrong_if(!parsed, "JSON") + wrong_if(json.size() > kMaxDocumentBytes, "small") +
          wrong_if(!is_utf8(json), "UTF-8") + wrong_if(fields == nullptr || fields->size() > kMaxAlertFields, "fields") +
          wrong_if(json.find("\xe2\x80\xae") != std::string::npos || json.find('\n') != std::string::npos, "printable");
 }
@@ -61,8 +61,8 @@ int wrong_heads() {
       {"an id with a line break", "{\"hallpass\":\"alert/1\",\"id\":\"" + kId.substr(2) + "\\r\\n\"}"},
       {"an id in capitals", "{\"hallpass\":\"alert/1\",\"id\":\"" + std::string(32, 'A') + "\"}"},
   };
-  int wrong = wrong_if(!read_alert_head(good), "good");
-  for (const Case& c : cases) wrong += wrong_if(read_alert_head(c.json).has_value(), c.name);
+  int wrong = wrong_if(!read_head(good), "good");
+  for (const Case& c : cases) wrong += wrong_if(read_head(c.json).has_value(), c.name);
   return wrong;
 }
 

@@ -15,7 +15,7 @@ using Kind = Outcome::Kind;
 
 class FakeReceiver final : public Receiver {
  public:
-  Status begin(const QueuedAlert& alert, Moment) override {
+  Status begin(const QueuedDocument& alert, Moment) override {
     if (cannot_begin) return Error{Errc::unavailable, "no memory"};
     current = alert.head;
     ++tries;
@@ -36,7 +36,7 @@ class FakeReceiver final : public Receiver {
   bool cannot_begin = false, hangs = false;
   int tries = 0;
   Kind answer = Kind::delivered;
-  AlertHead current;
+  DocumentHead current;
   std::vector<std::string> got;
 };
 
@@ -206,7 +206,7 @@ struct CommandCase {
   const char* why;
 };
 
-std::optional<Outcome> run_command(std::vector<std::string> argv, const QueuedAlert& alert) {
+std::optional<Outcome> run_command(std::vector<std::string> argv, const QueuedDocument& alert) {
   Command command(std::move(argv), Seconds{1});
   if (const Status begun = command.begin(alert, std::chrono::steady_clock::now()); !begun) return std::nullopt;
   for (int i = 0; i < 1000; ++i) {
@@ -219,7 +219,7 @@ std::optional<Outcome> run_command(std::vector<std::string> argv, const QueuedAl
 int wrong_commands() {
   const TempDir dir;
   const std::string out = dir.path() + "/out";
-  const QueuedAlert alert{1, {std::string(32, 'a'), "zone_missing"}, "{\"the\":\"alert\"}"};
+  const QueuedDocument alert{1, {std::string(32, 'a'), "zone_missing"}, "{\"the\":\"alert\"}"};
   const CommandCase cases[] = {
       {"takes it", "cat > $0; echo $HALLPASS_ALERT_ID $HALLPASS_ALERT_EVENT >> $0", Kind::delivered, ""},
       {"does not read it", "exit 0", Kind::delivered, ""},

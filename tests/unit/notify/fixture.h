@@ -72,7 +72,7 @@ inline std::string deliver_all(const std::string& directory, std::vector<std::st
   must(spool.has_value() && spool->refresh(from_unix(1'800'000'000)).has_value());
   std::string got;
   while (const auto number = spool->next(receiver)) {
-    const Result<QueuedAlert> alert = spool->read(*number);
+    const Result<QueuedDocument> alert = spool->read(*number);
     got += (got.empty() ? "" : " ") + (alert ? alert->head.event : "?");
     must(spool->delivered(*number, receiver).has_value());
   }

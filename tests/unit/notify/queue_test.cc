@@ -29,7 +29,7 @@ bool put(AlertQueue& queue, const std::string& event) {
 }
 
 std::string id_of(const std::string& path) {
-  const Result<AlertHead> head = read_alert_head(read_text(path));
+  const Result<DocumentHead> head = read_head(read_text(path));
   return head ? head->id : "";
 }
 
@@ -43,7 +43,7 @@ int wrong_order() {
   int i = 0;
   for (const std::string& name : names_in(dir.queue())) {
     const std::string path = dir.queue() + "/" + name;
-    wrong += wrong_if(read_alert_head(read_text(path))->event != "e" + std::to_string(i++), "in order");
+    wrong += wrong_if(read_head(read_text(path))->event != "e" + std::to_string(i++), "in order");
     ids.insert(id_of(path));
     struct stat info {};
     must(stat(path.c_str(), &info) == 0);
@@ -86,15 +86,15 @@ int wrong_old_counter() {
   const bool ok = put(second, "new");
   const auto names = names_in(dir.queue());
   return wrong_if(!ok || names.size() != 3, "all three wait") +
-         wrong_if(read_alert_head(read_text(dir.queue() + "/0000000000001000.json"))->event != "old1", "replaced") +
-         wrong_if(read_alert_head(read_text(dir.queue() + "/" + names.back()))->event != "new", "in order");
+         wrong_if(read_head(read_text(dir.queue() + "/0000000000001000.json"))->event != "old1", "replaced") +
+         wrong_if(read_head(read_text(dir.queue() + "/" + names.back()))->event != "new", "in order");
 }
 
 int wrong_limits() {
   const TempDir dir;
-  AlertQueue queue(dir.queue(), dir.counter(), [] { return std::uint64_t{2} * kMaxQueuedAlerts; });
-  for (std::size_t i = 0; i < kMaxQueuedAlerts - 1; ++i)
-    write_text(dir.queue() + "/" + alert_number_text(i) + ".json", "");
+  AlertQueue queue(dir.queue(), dir.counter(), [] { return std::uint64_t{2} * kMaxQueued; });
+  for (std::size_t i = 0; i < kMaxQueued - 1; ++i)
+    write_text(dir.queue() + "/" + number_text(i) + ".json", "");
   int wrong = wrong_if(!put(queue, "last"), "the last that fits");
   const Status full = queue.put(alert_of("more"));
   wrong += wrong_if(full || full.error().code != Errc::too_large, "full");
@@ -102,10 +102,10 @@ int wrong_limits() {
   rename((dir.queue() + "/0000000000000001.json").c_str(),
          (dir.queue() + "/0000000000000001.webhook-done.json").c_str());
   wrong += wrong_if(!put(queue, "again"), "room again") + wrong_if(put(queue, "more"), "half delivered still counts");
-  for (std::size_t i = 0; i < kMaxQueuedAlerts; ++i)
-    unlink((dir.queue() + "/" + alert_number_text(i) + ".json").c_str());
+  for (std::size_t i = 0; i < kMaxQueued; ++i)
+    unlink((dir.queue() + "/" + number_text(i) + ".json").c_str());
   wrong += wrong_if(!put(queue, "again"), "empty again");
-  for (std::size_t i = 0; i < kMaxQueuedAlerts * 3; ++i) write_text(dir.queue() + "/junk" + std::to_string(i), "");
+  for (std::size_t i = 0; i < kMaxQueued * 3; ++i) write_text(dir.queue() + "/junk" + std::to_string(i), "");
   return wrong + wrong_if(put(queue, "more"), "more names than are looked at");
 }
 
@@ -136,7 +136,7 @@ int wrong_hostile() {
   const TempDir dir;
   AlertQueue queue = queue_of(dir);
   const auto at = [&](std::uint64_t n, const char* ending) {
-    return dir.queue() + "/" + alert_number_text(n) + ending;
+    return dir.queue() + "/" + number_text(n) + ending;
   };
   const std::string victim = dir.path() + "/victim";
   write_text(victim, "whole");
@@ -179,8 +179,8 @@ int wrong_names() {
                         {"", false},
                         {"rejected", false}};
   int wrong = 0;
-  for (const Case& c : cases) wrong += wrong_if(is_alert_name(c.name) != c.alert, c.name);
-  return wrong + wrong_if(alert_number("0000000000000042.json") != 42U, "its number");
+  for (const Case& c : cases) wrong += wrong_if(is_document_name(c.name) != c.alert, c.name);
+  return wrong + wrong_if(number_of_name("0000000000000042.json") != 42U, "its number");
 }
 
 // A disk that is full: nothing half written is left where a reader looks, and it goes on when there is room.

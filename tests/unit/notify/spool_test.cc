@@ -91,12 +91,12 @@ int wrong_unreadable() {
   must(symlink("/etc/shadow", (d + "0000000000000002.json").c_str()) == 0);
   must(mkfifo((d + "0000000000000003.json").c_str(), 0600) == 0);
   must(mkdir((d + "0000000000000004.json").c_str(), 0700) == 0);
-  write_text(d + "0000000000000005.json", std::string(kMaxAlertBytes + 1, ' '));
+  write_text(d + "0000000000000005.json", std::string(kMaxDocumentBytes + 1, ' '));
   write_text(d + "0000000000000006.json", "");
   Spool spool = q.open({"webhook"});
   int wrong = 0;
   for (std::uint64_t n = 1; n <= 6; ++n) {
-    const Result<QueuedAlert> alert = spool.read(n);
+    const Result<QueuedDocument> alert = spool.read(n);
     wrong += wrong_if(alert || alert.error().code == Errc::unavailable, "it is no alert");
     wrong += wrong_if(!spool.set_aside(n), "set aside");
   }
@@ -109,13 +109,13 @@ int wrong_unreadable() {
 int wrong_reject() {
   const Queue q(2);
   Spool spool = q.open({"webhook", "command"});
-  const Result<QueuedAlert> first = spool.read(1000);
+  const Result<QueuedDocument> first = spool.read(1000);
   int wrong = wrong_if(!spool.reject(*first, "webhook"), "rejected");
   wrong += wrong_if(read_text(q.dir.queue() + "/rejected/0000000000001000.webhook.json") != first->json, "a copy");
   wrong += wrong_if(spool.next("webhook") != 1001U || spool.next("command") != 1000U, "the command still gets it");
   for (std::size_t i = 0; i < kMaxRejected + 5; ++i)
-    write_text(q.dir.queue() + "/rejected/" + alert_number_text(i) + ".webhook.json", "x");
-  const Result<QueuedAlert> second = spool.read(1001);
+    write_text(q.dir.queue() + "/rejected/" + number_text(i) + ".webhook.json", "x");
+  const Result<QueuedDocument> second = spool.read(1001);
   must(spool.reject(*second, "webhook").has_value());
   const auto kept = names_in(q.dir.queue() + "/rejected");
   return wrong + wrong_if(kept.size() > kMaxRejected, "no more than so many") +
@@ -128,7 +128,7 @@ int wrong_removed() {
   const Queue q(2);
   Spool spool = q.open({"webhook"});
   unlink((q.dir.queue() + "/0000000000001000.json").c_str());
-  const Result<QueuedAlert> gone = spool.read(1000);
+  const Result<QueuedDocument> gone = spool.read(1000);
   return wrong_if(gone || gone.error().code != Errc::not_found, "gone") +
          wrong_if(!spool.delivered(1000, "webhook") || spool.next("webhook") != 1001U, "and no trouble");
 }
