@@ -150,8 +150,8 @@ const Rule* rule_of(const Policy& policy, int number) {
   return found == policy.rules.end() ? nullptr : &*found;
 }
 
-// Whose approval would fill an open place of this rule: people in its open gates who have not approved, never the
-// subject.
+}  // namespace
+
 std::vector<std::string> who_can_approve(const Judgement& j, const RuleResult& result, const Policy& policy) {
   const Rule* rule = rule_of(policy, result.rule);
   std::set<std::string> who;
@@ -178,6 +178,8 @@ std::vector<std::string> who_can_approve(const Judgement& j, const RuleResult& r
   }
   return open;
 }
+
+namespace {
 
 std::string presence_words(Presence presence) {
   if (presence == Presence::verified) return ", signed with a FIDO key that asks for a PIN or finger (verified)";

@@ -20,4 +20,8 @@ std::string summarize(const Judgement& j, UnixTime now, const TimePrinter& print
 std::vector<std::string> explain(const Judgement& j, const Policy& policy, UnixTime now, const TimePrinter& print);
 Json to_json_value(const Judgement& j);
 
+// Whose approval would fill an open place of this rule, which waits for some: people in its gates who have not
+// approved, never the subject. Sorted.
+std::vector<std::string> who_can_approve(const Judgement& j, const RuleResult& result, const Policy& policy);
+
 }  // namespace hallpass
