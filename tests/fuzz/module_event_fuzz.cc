@@ -26,8 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Alert alert{"web-3", from_unix(0),    std::string(event_info(record->event).name),
                     4,       record->message, record->fields};
   const std::string json = alert_json(alert, std::string(32, '0'));
-  must(json.size() <= kMaxAlertBytes);
-  const Result<AlertHead> head = read_alert_head(json);
+  must(json.size() <= kMaxDocumentBytes);
+  const Result<DocumentHead> head = read_head(json);
   must(head.has_value() && head->event == alert.event);
   return 0;
 }
