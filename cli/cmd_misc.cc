@@ -43,9 +43,8 @@ int cmd_version(Context& context) {
 }
 
 int cmd_complete(Context& context, const std::vector<std::string>& words) {
-  const auto dir = context.dir();
-  if (!dir || words.empty()) return 0;
-  const auto workspace = Workspace::open(dir.value());
+  if (words.empty()) return 0;
+  const auto workspace = context.open_quietly();
   if (!workspace) return 0;
   Output& out = context.out();
   const Policy& policy = workspace->policy();

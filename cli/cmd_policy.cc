@@ -240,10 +240,16 @@ Json policy_json(const Policy& p, const PolicyTrust& trust) {
 
 }  // namespace
 
-int cmd_policy_show(Context& context) {
+int cmd_policy_show(Context& context, const PolicyFileArgs& args) {
   Output& out = context.out();
   const auto workspace = context.open_workspace();
   if (!workspace) return out.fail(workspace.error());
+  if (args.toml) {
+    const auto text = read_file(AT_FDCWD, workspace->dir() + "/policy.toml", kMaxPolicyBytes, true);
+    if (!text) return out.fail(text.error());
+    fmt::print("{}", text.value());
+    return 0;
+  }
   const Policy& p = workspace->policy();
   const PolicyTrust& trust = workspace->trust();
   if (out.json()) {

@@ -38,6 +38,7 @@ class DirectoryLock {
 struct Signing {
   std::string path;  // policy.toml
   std::string dir;
+  std::string known;  // the directory that holds what is in force: `dir`, or the copy of the hub
   std::string text;
   std::shared_ptr<const Policy> policy;
   std::shared_ptr<const Policy> in_force;  // nullptr: this is the first
@@ -57,13 +58,18 @@ std::shared_ptr<const Policy> newest_in_force(const std::vector<KeptPolicy>& kep
   return nullptr;
 }
 
-Result<Signing> prepare(const Context& context, const std::string& given) {
+Result<Signing> prepare(Context& context, const std::string& given) {
   const auto path = policy_path(context, given);
   if (!path) return path.error();
   Signing s;
   s.path = path.value();
   s.dir = std::filesystem::path(s.path).parent_path().string();
   if (s.dir.empty()) s.dir = ".";
+  s.known = s.dir;
+  if (context.on_hub()) {
+    // A hub without a policy yet is no obstacle: this may become its first.
+    if (const auto workspace = context.open_workspace()) s.known = workspace->dir();
+  }
   const auto text = read_file(AT_FDCWD, s.path, kMaxPolicyBytes, true);
   if (!text) return text.error();
   s.text = text.value();
@@ -75,9 +81,9 @@ Result<Signing> prepare(const Context& context, const std::string& given) {
   s.fleet = s.policy->fleet;
   const auto trust = load_trust();
   if (!trust) return trust.error();
-  s.in_force = newest_in_force(kept_policies(s.dir), trust.value());
+  s.in_force = newest_in_force(kept_policies(s.known), trust.value());
   s.trusted = s.in_force ? admins_of(*s.in_force) : trust.value() ? trust.value()->admins : admins_of(*s.policy);
-  if (const auto workspace = Workspace::open(s.dir)) s.voided = voided_keys(workspace->statements(), *s.policy);
+  if (const auto workspace = Workspace::open(s.known)) s.voided = voided_keys(workspace->statements(), *s.policy);
   return s;
 }
 
@@ -135,7 +141,7 @@ void show_changes(Output& out, const Signing& s) {
     out.note("  " + out.styled(printable(change, 2000), style));
   }
   if (changes.empty()) out.note("  nothing that matters: comments, titles or the version only");
-  const auto voided = voided_by(p, s.dir, Context::now());
+  const auto voided = voided_by(p, s.known, Context::now());
   if (!voided) return;
   for (const std::string& line : voided_lines(voided.value())) out.warn(line);
 }
@@ -184,7 +190,8 @@ Status write_signatures(const Signing& s, const std::string& sig, bool complete)
   return write_file_durably(s.path + ".sig", sig, 0644);
 }
 
-int report(Output& out, const Signing& s, const Signed& result, bool replaced) {
+int report(Context& context, const Signing& s, const Signed& result, bool replaced) {
+  Output& out = context.out();
   if (out.json()) {
     JsonArray signers;
     for (const std::string& name : result.own) signers.emplace_back(name);
@@ -202,6 +209,7 @@ int report(Output& out, const Signing& s, const Signed& result, bool replaced) {
     return 0;
   }
   out.line(fmt::format("  complete: hosts will take it; kept as policy-{}.toml", s.policy->version));
+  if (context.on_hub()) out.line(fmt::format("  next: hallpass policy publish {}", shell_word(s.path)));
   return 0;
 }
 
@@ -240,7 +248,7 @@ int cmd_policy_sign(Context& context, const PolicyFileArgs& args) {
     return out.fail(Exit::signing, "the signature does not count; nothing was written");
   }
   if (const auto written = write_signatures(s, sig, result->complete); !written) return out.fail(written.error());
-  return report(out, s, result.value(), replaced);
+  return report(context, s, result.value(), replaced);
 }
 
 }  // namespace hallpass::cli

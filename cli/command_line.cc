@@ -17,8 +17,9 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit codes: 0 done (request --wait: active); 1 not admitted, not allowed or answered no;\n"
-    "2 a mistake in what was typed or in a file; 3 the directory cannot be used; 4 no signature was made.\n"
-    "Configuration: ~/.config/hallpass/config.toml with dir = \"/srv/hallpass\", me = \"alice\", key = "
+    "2 a mistake in what was typed or in a file; 3 the directory or the hub cannot be used; 4 no signature was made.\n"
+    "Configuration: ~/.config/hallpass/config.toml with dir = \"/srv/hallpass\" or hub = \"https://HOST\", me = "
+    "\"alice\", key = "
     "\"~/.ssh/id_ed25519\".";
 
 using Run = std::function<int(Context&)>;
@@ -35,13 +36,18 @@ struct Typed {
   RevokeArgs revoke;
   ListArgs list;
   ShowArgs show;
+  CarryArgs carry;
   PolicyInitArgs init;
   PolicyFileArgs policy;
+  WatchArgs watch;
+  LogArgs log;
   std::vector<std::string> words;
 };
 
 void add_global(CLI::App& app, GlobalOptions& g) {
   app.add_option("--dir", g.dir, "Directory of the policy and the grant files")->type_name("DIR");
+  app.add_option("--hub", g.hub, "Hub that takes the statements and has the log, such as https://hub.example.org")
+      ->type_name("URL");
   app.add_option("--config", g.config, "Configuration file instead of ~/.config/hallpass/config.toml")
       ->type_name("FILE");
   app.add_option("--as", g.as, "Who you are in the policy (default: from the configuration, else by your keys)")
@@ -140,8 +146,19 @@ void add_views(CLI::App& app, ListArgs& list, ShowArgs& show, Commands& commands
   commands.emplace_back(why, [&show](Context& c) { return cmd_explain(c, show); });
 }
 
+void add_carry(CLI::App& app, CarryArgs& a, Commands& commands) {
+  CLI::App* sub = app.add_subcommand("carry", "Hand grants in on a host over ssh, when nothing else brings them there");
+  sub->add_option("host", a.host, "The host, as ssh knows it")->required()->type_name("HOST");
+  sub->add_option("grants", a.grants, "Which grants: ids, grant files or -; none: all live ones for this host")
+      ->type_name("ID|FILE|-");
+  repeatable(sub, "--ssh-option", a.ssh_options, "An option of ssh, as its -o takes it; may be repeated")
+      ->type_name("NAME=VALUE");
+  sub->add_option("--user", a.user, "The account that takes grants, if it is not hallpass-drop")->type_name("NAME");
+  commands.emplace_back(sub, [&a](Context& c) { return cmd_carry(c, a); });
+}
+
 void add_policy(CLI::App& app, PolicyInitArgs& init, PolicyFileArgs& file, Commands& commands) {
-  CLI::App* policy = app.add_subcommand("policy", "Write, check, sign and show the policy");
+  CLI::App* policy = app.add_subcommand("policy", "Write, check, sign, publish and show the policy");
   policy->require_subcommand(1)->fallthrough();
   CLI::App* first =
       policy->add_subcommand("init", "Write a first policy, hosts.toml and trust.toml into the directory");
@@ -167,12 +184,42 @@ void add_policy(CLI::App& app, PolicyInitArgs& init, PolicyFileArgs& file, Comma
   for (CLI::App* s : {check, sign}) {
     s->add_option("file", file.file, "The policy (default: policy.toml in the directory)")->type_name("FILE");
   }
+  CLI::App* publish = policy->add_subcommand("publish", "Give a signed policy to the hub");
+  publish->add_option("file", file.file, "The policy; its signatures are in FILE.sig")->type_name("FILE");
   CLI::App* show = policy->add_subcommand("show", "Who may do what, and who signed it");
-  for (CLI::App* s : {first, check, sign, show}) s->fallthrough();
+  show->add_flag("--toml", file.toml, "The file itself, to write the next version from");
+  for (CLI::App* s : {first, check, sign, publish, show}) s->fallthrough();
   commands.emplace_back(first, [&init](Context& c) { return cmd_policy_init(c, init); });
   commands.emplace_back(check, [&file](Context& c) { return cmd_policy_check(c, file); });
   commands.emplace_back(sign, [&file](Context& c) { return cmd_policy_sign(c, file); });
-  commands.emplace_back(show, [](Context& c) { return cmd_policy_show(c); });
+  commands.emplace_back(publish, [&file](Context& c) { return cmd_policy_publish(c, file); });
+  commands.emplace_back(show, [&file](Context& c) { return cmd_policy_show(c, file); });
+}
+
+void add_watch(CLI::App& app, WatchArgs& a, Commands& commands) {
+  CLI::App* sub = app.add_subcommand("watch", "Follow live what is asked, decided and ended");
+  sub->add_flag("-m,--mine", a.mine, "Only what you asked for");
+  commands.emplace_back(sub, [&a](Context& c) { return cmd_watch(c, a); });
+}
+
+void add_log(CLI::App& app, LogArgs& a, Commands& commands) {
+  CLI::App* log = app.add_subcommand("log", "The hub's log: verify it, prove a grant from it, read it");
+  log->require_subcommand(1)->fallthrough();
+  CLI::App* verify = log->add_subcommand("verify", "Download what is live and verify it from nothing");
+  verify->add_flag("--full", a.full, "All of it, from the first entry");
+  CLI::App* prove = log->add_subcommand("prove", "Write proofs that a grant's statements are in the log");
+  prove->add_option("grant", a.grant, "A grant's id (or its beginning), a grant file, or -")
+      ->required()
+      ->type_name("ID|FILE|-");
+  prove->add_option("-o,--output", a.output, "A directory, a file for a single proof, or - for standard output")
+      ->type_name("FILE");
+  CLI::App* tail = log->add_subcommand("tail", "The newest entries");
+  tail->add_option("-n,--lines", a.count, "How many")->type_name("N")->check(CLI::Range(1, 100000));
+  tail->add_flag("-f,--follow", a.follow, "Stay, and print what comes");
+  for (CLI::App* s : {verify, prove, tail}) s->fallthrough();
+  commands.emplace_back(verify, [&a](Context& c) { return cmd_log_verify(c, a); });
+  commands.emplace_back(prove, [&a](Context& c) { return cmd_log_prove(c, a); });
+  commands.emplace_back(tail, [&a](Context& c) { return cmd_log_tail(c, a); });
 }
 
 // What is typed on a production host, and another program does.
@@ -264,7 +311,10 @@ int run_command_line(int argc, char** argv) {
   add_decisions(app, typed.decision, commands);
   add_revoke(app, typed.revoke, commands);
   add_views(app, typed.list, typed.show, commands);
+  add_carry(app, typed.carry, commands);
+  add_watch(app, typed.watch, commands);
   add_policy(app, typed.init, typed.policy, commands);
+  add_log(app, typed.log, commands);
   add_host_tools(app, typed.global, tools);
   add_rest(app, typed.words, commands);
   for (const auto& [sub, run] : commands) sub->fallthrough();

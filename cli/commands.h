@@ -50,6 +50,13 @@ struct ShowArgs {
   std::string host;  // explain only
 };
 
+struct CarryArgs {
+  std::string host;
+  std::vector<std::string> grants;
+  std::vector<std::string> ssh_options;
+  std::string user = "hallpass-drop";
+};
+
 struct PolicyInitArgs {
   std::string fleet;
   std::vector<std::string> people;  // name=keyfile
@@ -65,6 +72,19 @@ struct PolicyFileArgs {
   std::string file;
   int for_format = 0;
   std::string against;
+  bool toml = false;  // show: the file as it is
+};
+
+struct WatchArgs {
+  bool mine = false;
+};
+
+struct LogArgs {
+  bool full = false;    // verify: from entry 0
+  std::string grant;    // prove
+  std::string output;   // prove: "-", a file or a directory; empty: here
+  int count = 10;       // tail
+  bool follow = false;  // tail
 };
 
 int cmd_request(Context& context, const RequestArgs& args);
@@ -74,10 +94,16 @@ int cmd_revoke(Context& context, const RevokeArgs& args);
 int cmd_list(Context& context, const ListArgs& args);
 int cmd_show(Context& context, const ShowArgs& args);
 int cmd_explain(Context& context, const ShowArgs& args);
+int cmd_carry(Context& context, const CarryArgs& args);
 int cmd_policy_init(Context& context, const PolicyInitArgs& args);
 int cmd_policy_check(Context& context, const PolicyFileArgs& args);
 int cmd_policy_sign(Context& context, const PolicyFileArgs& args);
-int cmd_policy_show(Context& context);
+int cmd_policy_publish(Context& context, const PolicyFileArgs& args);
+int cmd_policy_show(Context& context, const PolicyFileArgs& args);
+int cmd_watch(Context& context, const WatchArgs& args);
+int cmd_log_verify(Context& context, const LogArgs& args);
+int cmd_log_prove(Context& context, const LogArgs& args);
+int cmd_log_tail(Context& context, const LogArgs& args);
 int cmd_version(Context& context);
 // Words for the shell's completion: "runbooks", "ids", "people", "hosts", "params RUNBOOK". Never complains.
 int cmd_complete(Context& context, const std::vector<std::string>& words);
@@ -86,12 +112,13 @@ int cmd_complete(Context& context, const std::vector<std::string>& words);
 // type, for messages: "hallpass host".
 int run_host_tool(const std::string& typed, const std::vector<std::string>& arguments);
 
-// What `request --wait` does, for a grant that is in the directory: returns when it is decided or `deadline` has
+// What `request --wait` does, for a grant that is published: returns when it is decided or `deadline` has
 // passed.
 int wait_for_decision(Context& context, Workspace& workspace, const Digest& grant, UnixTime deadline);
 
-// Publishes a signed statement to the directory, or with `output` appends a whole grant file there ("-": stdout).
-// `statements`: everything of the grant, the new one included. Returns an exit code; 0 when done. *name: where it went.
+// Publishes a signed statement to the directory or the hub, or with `output` appends a whole grant file there ("-":
+// stdout). `statements`: everything of the grant, the new one included. Returns an exit code; 0 when done. *name: where
+// it went.
 int deliver(Context& context, Workspace& workspace, const std::vector<Statement>& statements, const Statement& added,
             const std::string& output, std::string* name);
 

@@ -131,6 +131,28 @@ std::vector<Grant> view_all(const Workspace& workspace, UnixTime now) {
   return out;
 }
 
+UnixTime next_change(const Grant& grant, UnixTime now) {
+  UnixTime next = UnixTime::max();
+  const auto consider = [&](UnixTime t) {
+    if (t > now && t < next) next = t;
+  };
+  for (const HostsJudged& a : grant.answers) {
+    if (a.judgement.window) {
+      consider(a.judgement.window->start);
+      consider(a.judgement.window->end);
+    }
+    for (const RuleResult& r : a.judgement.rules) {
+      if (!r.window) continue;
+      consider(r.window->start);
+      consider(r.window->end);
+    }
+  }
+  consider(grant.request->requested_at - kMaxClockAhead);
+  consider(grant.request->respond_by + Seconds{1});
+  if (grant.request->not_before) consider(*grant.request->not_before);
+  return next;
+}
+
 Style style_of(GrantState state) {
   switch (state) {
     case GrantState::active:

@@ -35,6 +35,9 @@ Grant view_grant(const Workspace& workspace, const Digest& digest, UnixTime now)
 Grant view_grant_with(const Workspace& workspace, const Statement& added, const Digest& digest, UnixTime now);
 std::vector<Grant> view_all(const Workspace& workspace, UnixTime now);
 
+// When its answers can change next without a new statement; far away when they cannot. Never `now` or before.
+UnixTime next_change(const Grant& grant, UnixTime now);
+
 Style style_of(GrantState state);
 
 // "active until 14:32 (12m left)", with the zone of the reader; already printable.

@@ -73,6 +73,12 @@ void Output::warn(std::string_view text) {
   fmt::print(stderr, "hallpass: {} {}\n", paint("warning:", Style::waiting, err_tty_ && colour_), text);
 }
 
+void Output::alarm(std::string_view text) {
+  progress({});
+  std::fflush(stdout);
+  fmt::print(stderr, "hallpass: {}\n", paint(text, Style::bad, err_tty_ && colour_));
+}
+
 int Output::fail(const Error& error) {
   return fail(exit_for(error.code), error.message);
 }

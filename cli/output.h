@@ -78,9 +78,10 @@ class Output {
   void json(const Json& value);
   std::string styled(std::string_view text, Style style) const { return paint(text, style, colour_); }
 
-  void note(std::string_view text);  // stderr, progress and advice
-  void warn(std::string_view text);  // stderr, "hallpass: warning: "
-  int fail(const Error& error);      // stderr, "hallpass: "; returns the exit code
+  void note(std::string_view text);   // stderr, progress and advice
+  void warn(std::string_view text);   // stderr, "hallpass: warning: "
+  void alarm(std::string_view text);  // stderr, "hallpass: ", in red: somebody may be lying
+  int fail(const Error& error);       // stderr, "hallpass: "; returns the exit code
   int fail(Exit code, std::string_view message);
   // On a terminal only: replaces the line that the last call left; empty clears it.
   void progress(std::string_view text);

@@ -147,6 +147,7 @@ void read_grant_file(std::string_view content, const std::string& name, std::str
 Result<Workspace> Workspace::open(const std::string& dir) {
   Workspace w;
   w.dir_ = dir;
+  w.place_ = shorten_home(dir);
   if (access(dir.c_str(), R_OK | X_OK) != 0) {
     return Error{Errc::unavailable, fmt::format("cannot use the directory {}: {}", printable(dir), error_words(errno))};
   }
@@ -250,8 +251,8 @@ Result<Digest> Workspace::find_grant(std::string_view typed) const {
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) {
-    return Error{Errc::not_found, fmt::format("no grant {} in {}; `hallpass list --all` shows what is there",
-                                              printable(typed), shorten_home(dir_))};
+    return Error{Errc::not_found,
+                 fmt::format("no grant {} in {}; `hallpass list --all` shows what is there", printable(typed), place_)};
   }
   std::vector<std::string> ids;
   for (std::size_t i = 0; i < found.size() && i < kMaxIdsShown; ++i) ids.push_back(grant_id(found[i]));

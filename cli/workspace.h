@@ -55,6 +55,9 @@ class Workspace {
   static Result<Workspace> open(const std::string& dir);
 
   const std::string& dir() const { return dir_; }
+  // The directory as people call it, or the URL of the hub that it is a copy of.
+  const std::string& place() const { return place_; }
+  void set_place(std::string place) { place_ = std::move(place); }
   const Policy& policy() const { return *policy_; }
   const PolicyTrust& trust() const { return trust_; }
   const Hosts& hosts() const { return hosts_; }
@@ -87,6 +90,7 @@ class Workspace {
 
  private:
   std::string dir_;
+  std::string place_;
   std::shared_ptr<const Policy> policy_;
   PolicyTrust trust_;
   Hosts hosts_;

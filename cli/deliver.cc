@@ -1,0 +1,86 @@
+// Delivering signed statements: what request, approve, deny and revoke share.
+#include <fmt/core.h>
+
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "core/edge/files.h"
+#include "core/values/text.h"
+
+namespace hallpass::cli {
+namespace {
+
+// Nothing is lost that signing again would not bring back, and there is a way that needs no hub.
+Error hub_is_away(const Error& error) {
+  return {error.code, fmt::format("{}. Nothing is known to be published. Without the hub: the same with -o FILE, then "
+                                  "hallpass carry HOST FILE",
+                                  error.message)};
+}
+
+int tell_refusals(Context& context, const std::vector<Statement>& statements, const HubReceipt& receipt) {
+  Output& out = context.out();
+  for (std::size_t i = 0; i < statements.size() && i < receipt.verdicts.size(); ++i) {
+    const HubVerdict& v = receipt.verdicts[i];
+    if (v.status != HubVerdict::Status::refused) continue;
+    out.fail(Exit::refused, fmt::format("the hub refuses {}: {}", statement_file_name(statements[i]),
+                                        v.error.empty() ? v.code : v.error));
+  }
+  return static_cast<int>(Exit::refused);
+}
+
+int deliver_to_hub(Context& context, Workspace& workspace, const std::vector<Statement>& statements,
+                   const Statement& added, std::string* name) {
+  Output& out = context.out();
+  const auto mirror = context.hub();
+  if (!mirror) return out.fail(mirror.error());
+  const auto receipt = mirror.value()->client().publish(statements);
+  if (!receipt) {
+    const bool away = receipt.error().code == Errc::unavailable;
+    return out.fail(away ? hub_is_away(receipt.error()) : receipt.error());
+  }
+  for (const std::string& warning : receipt->warnings) out.warn("the hub says: " + warning);
+  if (!receipt->all_in()) return tell_refusals(context, statements, receipt.value());
+  *name = workspace.place();
+  // Our copy has it too, should the hub go away before the log brings it back.
+  if (const auto kept = workspace.publish(added); !kept) out.warn(kept.error().message);
+  if (const auto read = context.refresh(workspace); !read) out.warn(read.error().message);
+  return 0;
+}
+
+int deliver_to_directory(Context& context, Workspace& workspace, const std::vector<Statement>& statements,
+                         const Statement& added, std::string* name) {
+  Output& out = context.out();
+  // A grant that came as a file may not be in the directory at all: a decision alone would be about nothing there.
+  for (const Statement& s : statements) {
+    if (s == added || workspace.holds(s)) continue;
+    if (const auto written = workspace.publish(s); !written) return out.fail(written.error());
+  }
+  const auto written = workspace.publish(added);
+  if (!written) return out.fail(written.error());
+  *name = written.value();
+  return 0;
+}
+
+}  // namespace
+
+int deliver(Context& context, Workspace& workspace, const std::vector<Statement>& statements, const Statement& added,
+            const std::string& output, std::string* name) {
+  Output& out = context.out();
+  if (output.empty()) {
+    return context.on_hub() ? deliver_to_hub(context, workspace, statements, added, name)
+                            : deliver_to_directory(context, workspace, statements, added, name);
+  }
+  std::string lines;
+  for (const Statement& s : statements) lines += s.envelope() + "\n";
+  *name = output;
+  if (output == "-") {
+    fmt::print("{}", lines);
+    return 0;
+  }
+  const auto written = create_file_durably(output, lines, 0644);
+  if (!written) return out.fail(written.error());
+  out.note(fmt::format("written to {}", printable(output)));
+  return 0;
+}
+
+}  // namespace hallpass::cli
