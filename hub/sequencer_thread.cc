@@ -139,12 +139,6 @@ void SequencerThread::run() {
   while (true) {
     std::unique_lock<std::mutex> lock(mutex_);
     const auto something = [this] { return ending_ || cosignatures_came_ || !queue_.empty(); };
-    if (queue_.empty() && !ending_ && !stopped_) {
-      lock.unlock();
-      while (store_->prune()) {
-      }
-      lock.lock();
-    }
     if (stopped_) {
       woken_.wait(lock, [this] { return ending_ || !queue_.empty(); });
     } else {
@@ -154,6 +148,9 @@ void SequencerThread::run() {
     std::vector<Group> groups = take_batch();
     lock.unlock();
     work(std::move(groups));
+    // After the answers; a tile's partial files are at most 255, and most batches fill none.
+    while (!stopped_ && store_->prune()) {
+    }
   }
 }
 
