@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cli/carry.h"
 #include "cli/commands.h"
 #include "cli/grants.h"
 #include "cli/outlook.h"
@@ -208,7 +209,9 @@ int sign_and_deliver(Context& context, Workspace& workspace, Decision decision, 
   const int failed =
       deliver(context, workspace, grant_statements(after, statement.value()), statement.value(), args.output, &file);
   if (failed != 0) return failed;
-  return report(context, workspace, after, file, args, decision.approve ? "Approved" : "Denied");
+  const int reported = report(context, workspace, after, file, args, decision.approve ? "Approved" : "Denied");
+  if (reported == 0 && args.output.empty()) deliver_carried(context, workspace, after);
+  return reported;
 }
 
 // A grant that somebody is about to decide on.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "cli/carry.h"
 #include "cli/commands.h"
 #include "cli/grants.h"
 #include "cli/outlook.h"
@@ -259,6 +260,7 @@ int cmd_request(Context& context, const RequestArgs& args) {
       failed != 0)
     return failed;
   if (const int failed = report(context, workspace.value(), outlook, grant, file, args); failed != 0) return failed;
+  if (args.output.empty()) deliver_carried(context, workspace.value(), grant);
   return wait_if_asked(context, workspace.value(), args, digest, request.value());
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/carry.h"
 #include "cli/commands.h"
 #include "cli/grants.h"
 #include "core/nearest.h"
@@ -183,7 +184,14 @@ int cmd_revoke(Context& context, const RevokeArgs& args) {
           deliver(context, workspace.value(), {statement.value()}, statement.value(), args.output, &file);
       failed != 0)
     return failed;
-  return report(context, workspace.value(), plan.value(), file, args);
+  const int reported = report(context, workspace.value(), plan.value(), file, args);
+  if (reported != 0 || !args.output.empty()) return reported;
+  if (r.form == Revocation::Form::request) {
+    deliver_carried(context, workspace.value(), view_grant(workspace.value(), r.request, Context::now()));
+  } else {
+    deliver_carried(context, workspace.value(), statement.value());
+  }
+  return reported;
 }
 
 }  // namespace hallpass::cli

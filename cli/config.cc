@@ -61,6 +61,19 @@ void read_hub(TomlReader& reader, Config& config) {
   }
 }
 
+void read_deliver(TomlReader& reader, Config& config) {
+  constexpr std::string_view kSsh = "ssh:";
+  for (const auto& [text, line] : reader.strings("deliver")) {
+    const std::string host = text.starts_with(kSsh) ? text.substr(kSsh.size()) : "";
+    if (is_ssh_host(host)) {
+      config.deliver.push_back(host);
+    } else {
+      reader.error(line, fmt::format("deliver \"{}\" is no way to a host", printable(text)),
+                   "write ssh: and the host as ssh knows it, such as deliver = [\"ssh:web-1\"]");
+    }
+  }
+}
+
 }  // namespace
 
 std::string home_directory() {
@@ -75,6 +88,12 @@ std::string config_directory() {
 
 std::string cache_directory() {
   return xdg_directory("XDG_CACHE_HOME", "/.cache");
+}
+
+bool is_ssh_host(std::string_view typed) {
+  return !typed.empty() && typed.size() <= 255 && typed.front() != '-' &&
+         typed.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:%_-[]") ==
+             std::string_view::npos;
 }
 
 Result<std::string> hub_url(std::string_view typed) {
@@ -122,6 +141,7 @@ std::optional<Config> parse_config(std::string_view toml, std::vector<Diagnostic
                  "write the whole path, such as dir = \"/srv/hallpass\"");
   }
   read_hub(reader, config);
+  read_deliver(reader, config);
   reader.finish();
   if (has_errors(out)) return std::nullopt;
   return config;

@@ -1,5 +1,5 @@
-// ~/.config/hallpass/config.toml: where statements go (a directory or a hub) and who signs them. Strict: an unknown member is an error with
-// its line.
+// ~/.config/hallpass/config.toml: where statements go (a directory or a hub) and who signs them. Strict: an unknown
+// member is an error with its line.
 #pragma once
 
 #include <optional>
@@ -25,6 +25,8 @@ struct Config {
   HubConfig hub;
   std::string me;   // a person (or service) of the policy
   std::string key;  // a key file or a fingerprint
+  // deliver = ["ssh:web-1"]: hosts, as ssh knows them, that grants are carried to when they fill or end (cli/carry.h).
+  std::vector<std::string> deliver;
 };
 
 // All members are optional. nullopt when there was an error.
@@ -34,11 +36,13 @@ std::optional<Config> parse_config(std::string_view toml, std::vector<Diagnostic
 // directory. Errors: malformed (all diagnostics, one a line), not_found, unavailable.
 Result<Config> load_config(const std::string& path);
 
-std::string home_directory();                      // $HOME, else the password database's; "" when neither knows
-std::string config_directory();                    // $XDG_CONFIG_HOME/hallpass, else ~/.config/hallpass
-std::string cache_directory();                     // $XDG_CACHE_HOME/hallpass, else ~/.cache/hallpass
+std::string home_directory();    // $HOME, else the password database's; "" when neither knows
+std::string config_directory();  // $XDG_CONFIG_HOME/hallpass, else ~/.config/hallpass
+std::string cache_directory();   // $XDG_CACHE_HOME/hallpass, else ~/.cache/hallpass
 // As typed or configured, without the final slash. Error: malformed, with what to write.
 Result<std::string> hub_url(std::string_view typed);
+// What may be handed to ssh as a host: a name, an alias of its configuration or an address; never an option.
+bool is_ssh_host(std::string_view typed);
 std::string expand_home(const std::string& path);  // "~" and "~/..." only
 std::string shorten_home(const std::string& path);
 // All diagnostics as lines for an error message.

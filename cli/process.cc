@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,32 +90,75 @@ int wait_for(pid_t pid) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+// A file in memory that holds `input`, read from its beginning: unlike a pipe it cannot fill up while the child fills
+// another. -1 with errno.
+int memory_file(std::string_view input) {
+  const int fd = memfd_create("hallpass-input", MFD_CLOEXEC);
+  while (fd >= 0 && !input.empty()) {
+    const ssize_t n = write(fd, input.data(), input.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      close(fd);
+      return -1;
+    }
+    input.remove_prefix(static_cast<std::size_t>(n));
+  }
+  if (fd >= 0) lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+// Closes what it holds at the end of scope.
+class Owned {
+ public:
+  ~Owned() { reset(); }
+  Owned() = default;
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  void reset(int fd = -1) {
+    if (fd_ >= 0) close(fd_);
+    fd_ = fd;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
 }  // namespace
 
-Result<Finished> run(const std::vector<std::string>& argv, Streams streams) {
+Result<Finished> run(const std::vector<std::string>& argv, Streams streams, std::string_view input) {
   std::vector<char*> pointers;
   for (const std::string& word : argv) pointers.push_back(const_cast<char*>(word.c_str()));
   pointers.push_back(nullptr);
 
   const IgnoreInterrupts ignore;
   SpawnSetup setup;
-  std::array<int, 2> pipe_fds{-1, -1};
-  if (streams == Streams::captured) {
-    if (pipe2(pipe_fds.data(), O_CLOEXEC) != 0)
-      return Error{Errc::unavailable, "cannot make a pipe: " + error_words(errno)};
-    posix_spawn_file_actions_addopen(&setup.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&setup.actions, pipe_fds[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&setup.actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  } else {
+  Owned in, out, child_out;
+  if (streams == Streams::fed) {
+    in.reset(memory_file(input));
+    if (in.get() < 0) return Error{Errc::unavailable, "cannot make a file in memory: " + error_words(errno)};
+    posix_spawn_file_actions_adddup2(&setup.actions, in.get(), STDIN_FILENO);
+  }
+  if (streams == Streams::terminal) {
     posix_spawn_file_actions_adddup2(&setup.actions, STDERR_FILENO, STDOUT_FILENO);
+  } else {
+    std::array<int, 2> fds{-1, -1};
+    if (pipe2(fds.data(), O_CLOEXEC) != 0) return Error{Errc::unavailable, "cannot make a pipe: " + error_words(errno)};
+    out.reset(fds[0]);
+    child_out.reset(fds[1]);
+    posix_spawn_file_actions_adddup2(&setup.actions, child_out.get(), STDOUT_FILENO);
+  }
+  if (streams == Streams::captured) {
+    posix_spawn_file_actions_addopen(&setup.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&setup.actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   }
   pid_t pid = -1;
   const int failed = posix_spawnp(&pid, pointers[0], &setup.actions, &setup.attributes, pointers.data(), environ);
-  if (pipe_fds[1] >= 0) close(pipe_fds[1]);
-  Finished finished;
-  if (failed == 0 && pipe_fds[0] >= 0) finished.output = drain(pipe_fds[0]);
-  if (pipe_fds[0] >= 0) close(pipe_fds[0]);
+  child_out.reset();
   if (failed != 0) return Error{Errc::unavailable, fmt::format("cannot run {}: {}", argv[0], error_words(failed))};
+  Finished finished;
+  if (out.get() >= 0) finished.output = drain(out.get());
+  out.reset();
   finished.status = wait_for(pid);
   return finished;
 }

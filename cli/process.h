@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/values/result.h"
@@ -15,12 +16,13 @@ struct Finished {
 
 enum class Streams {
   captured,  // stdout is read, stderr and stdin are /dev/null
+  fed,       // stdin is `input`, stdout is read; stderr is ours
   terminal,  // stdin and stderr are ours, so that PIN and touch prompts are seen; stdout goes to stderr
 };
 
 // argv[0] is looked up in PATH. Ctrl-C reaches the child only: this program carries on and cleans up. Error:
 // unavailable.
-Result<Finished> run(const std::vector<std::string>& argv, Streams streams);
+Result<Finished> run(const std::vector<std::string>& argv, Streams streams, std::string_view input = {});
 
 // A directory of mode 0700 in $XDG_RUNTIME_DIR, $TMPDIR or /tmp that goes away, with the files in it, at the end of
 // scope.

@@ -46,7 +46,9 @@ Status check_proof(std::string_view text, std::size_t number) {
   const bool has_control =
       std::any_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7f; });
   if (has_control || !is_utf8(text)) return at_line(number, Errc::malformed, "begins a proof that is not text");
-  if (!text.substr(kProofMagic.size() + 1).starts_with("extra ")) {
+  const auto proof = parse_proof(text);
+  if (!proof) return at_line(number, proof.error().code, "begins what is " + proof.error().message);
+  if (proof->entry.empty()) {
     return at_line(number, Errc::malformed, "begins a proof without the statement that it proves (extra)");
   }
   return Unit{};

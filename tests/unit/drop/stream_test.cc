@@ -20,7 +20,9 @@ std::string magic() {
   return std::string(kProofMagic) + "\n";
 }
 std::string proof(const std::string& extra = "eA==") {
-  return magic() + "extra " + extra + "\nindex 3\nAAAA\n\nlog.example\n4\nBBBB\n\n\xe2\x80\x94 log.example CCCC\n";
+  const std::string hash = base64_encode(as_bytes(std::string(32, 'h'))) + "\n";
+  return magic() + "extra " + extra + "\nindex 3\n" + hash + "\nlog.example\n4\n" + hash +
+         "\n\xe2\x80\x94 log.example CCCC\n";
 }
 
 std::string many(std::size_t n) {
@@ -84,8 +86,10 @@ int wrong_bad() {
       {"a statement that is too long", "{" + std::string(kMaxStatementEnvelopeBytes, ' ') + "\n", "longer than any"},
       {"too many", many(kMaxDocuments + 1), "in several runs"},
       {"too much", std::string(kMaxStreamBytes, '\n') + "\n", "in several runs"},
-      {"a proof of nothing", magic(), "without the statement"},
-      {"a proof without its statement", magic() + "index 3\n", "without the statement"},
+      {"a proof of nothing", magic(), "line 1 begins what is not a proof"},
+      {"a proof without its statement", statement() + magic() + proof().substr(proof().find("index")),
+       "line 2 begins a proof without the statement"},
+      {"a proof that breaks off", proof().substr(0, proof().find("\n\n") + 1), "not a proof"},
       {"a proof that is too long", proof(std::string(kMaxProofBytes, 'A')), "longer than any"},
       {"a proof with an escape", proof("\x1b[2J"), "not text"},
       {"a proof that is not UTF-8", proof("\xff"), "not text"},
