@@ -13,8 +13,7 @@ namespace {
 constexpr std::size_t kMaxAddress = 254;  // RFC 5321
 constexpr std::size_t kMaxLocal = 64;
 constexpr std::size_t kMaxLine = 76;       // quoted-printable and encoded words
-constexpr std::size_t kEncodedBytes = 45;  // of an encoded word: 60 characters of base64, 72 with its frame
-constexpr std::size_t kPlainHeader = 60;   // longer ones are folded, which only encoded words are
+constexpr std::size_t kEncodedBytes = 39;  // of an encoded word: "Subject: " and its frame leave room for 52 characters
 
 bool is_letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -64,8 +63,7 @@ bool is_mail_address(std::string_view text) {
 }
 
 std::string header_text(std::string_view text) {
-  const bool plain = std::all_of(text.begin(), text.end(), is_plain) && text.size() <= kPlainHeader &&
-                     text.find("=?") == std::string_view::npos;
+  const bool plain = std::all_of(text.begin(), text.end(), is_plain) && text.find("=?") == std::string_view::npos;
   if (plain) return std::string(text);
   std::string out;
   while (!text.empty()) {

@@ -14,7 +14,7 @@ namespace hallpass {
 bool is_mail_address(std::string_view text);
 bool is_mail_domain(std::string_view text);
 
-// from, to: is_mail_address holds. Lines end in CRLF; none is over 998 bytes or begins a header that is not ours,
+// from, to: is_mail_address holds. Lines end in CRLF; none is over 250 bytes or begins a header that is not ours,
 // whatever the message holds. Message-ID is made of the document's id and the domain of `from`, Date of its time.
 std::string mail_of(const Message& message, std::string_view from, std::string_view to);
 

@@ -58,6 +58,46 @@ const Case kCases[] = {
     {"too long", "\nretry_longest = \"2h\"\n", "over 1h", 2},
     {"rejected too late", "reject_after = \"8d\"\n", "over 7d", 1},
     {"an unknown member", "webhok = \"https://a/\"\n", "webhok", 1},
+    {"a format", "webhook = \"https://a/\"\nformat = \"slack\"\n", nullptr, 0},
+    {"an unknown format", "webhook = \"https://a/\"\nformat = \"irc\"\n", "unknown", 2},
+    {"e-mail", "[email]\nserver = \"smtps://mail.example.org\"\nfrom = \"h@example.org\"\nto = [\"ops@example.org\"]\n",
+     nullptr, 0},
+    {"all of e-mail",
+     "[email]\nserver = \"smtp://mail.example.org:587\"\nuser = \"h\"\npassword_file = \"/etc/p\"\nfrom = "
+     "\"h@example.org\"\n"
+     "to = [\"ops@example.org\", \"ops@example.org\"]\ndomain = \"example.org\"\nallow_plain = "
+     "false\n[email.people]\nbob "
+     "= \"b.smith@example.org\"\n",
+     nullptr, 0},
+    {"no server", "[email]\nfrom = \"h@example.org\"\n", "server", 1},
+    {"no sender", "[email]\nserver = \"smtp://a\"\n", "from", 1},
+    {"e-mail that is no table", "email = 7\n", "no table", 1},
+    {"another protocol", "[email]\nserver = \"https://a/\"\nfrom = \"h@a\"\n", "neither", 2},
+    {"a password in the URL", "[email]\nserver = \"smtp://u:p@a\"\nfrom = \"h@a\"\n", "password", 2},
+    {"a path in the URL", "[email]\nserver = \"smtp://a/x\"\nfrom = \"h@a\"\n", "path", 2},
+    {"a query in the URL", "[email]\nserver = \"smtp://a?x\"\nfrom = \"h@a\"\n", "more than", 2},
+    {"a line break in the URL", "[email]\nserver = \"smtp://a\\r\\nQUIT\"\nfrom = \"h@a\"\n", "not a URL", 2},
+    {"a sender with a line break", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\\r\\nBcc: e@b\"\n",
+     "no e-mail address", 3},
+    {"a recipient that is none", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nto = [\"ops\"]\n",
+     "no e-mail address", 4},
+    {"too many recipients",
+     "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nto = [\"a@a\", \"b@a\", \"c@a\", \"d@a\", \"e@a\", \"f@a\", "
+     "\"g@a\", \"h@a\", \"i@a\"]\n",
+     "more than 8", 4},
+    {"a domain that is none", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\ndomain = \"@a\"\n", "no domain", 4},
+    {"a person that is none", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\npeople = { \"B b\" = \"b@a\" }\n",
+     "no name", 4},
+    {"a person's address", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\npeople = { bob = \"b\" }\n",
+     "no e-mail address", 4},
+    {"a user without a password", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nuser = \"h\"\n", "belong together",
+     4},
+    {"a password without a user", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\npassword_file = \"/p\"\n",
+     "belong together", 4},
+    {"a relative password file",
+     "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nuser = \"h\"\npassword_file = \"p\"\n", "absolute", 5},
+    {"an unknown member of e-mail", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nto = [\"o@a\"]\npassword = \"x\"\n",
+     "password", 5},
     {"no TOML", "webhook = \n", "", 1},
 };
 
@@ -88,6 +128,20 @@ int wrong_values() {
          wrong_if(!none->webhook.empty() || !none->command.empty() || none->retry_longest != Seconds{300}, "usual");
 }
 
+int wrong_addresses() {
+  std::vector<Diagnostic> found;
+  const auto c = parse_notify_config(
+      "[email]\nserver = \"smtp://mail.example.org:587\"\nfrom = \"h@example.org\"\nto = [\"a@b\", \"a@b\"]\ndomain = "
+      "\"example.org\"\npeople = { bob = \"b.smith@example.net\" }\n",
+      found);
+  if (!c) return wrong_if(true, "good");
+  return wrong_if(c->email.address_of("bob") != "b.smith@example.net", "by name") +
+         wrong_if(c->email.address_of("ana") != "ana@example.org", "by domain") +
+         wrong_if(EmailConfig().address_of("ana") != "", "nobody knows") +
+         wrong_if(c->email.to.size() != 1, "once each") +
+         wrong_if(c->email.server != "smtp://mail.example.org:587" || c->email.allow_plain, "as written");
+}
+
 // Diagnostics land in the journal and on terminals.
 int wrong_secrets() {
   int wrong = 0;
@@ -108,7 +162,7 @@ void test_cases(void**) {
   assert_int_equal(wrong_cases(), 0);
 }
 void test_values(void**) {
-  assert_int_equal(wrong_values() + wrong_secrets(), 0);
+  assert_int_equal(wrong_values() + wrong_addresses() + wrong_secrets(), 0);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "notify/smtp.h"
 #include "notify/webhook.h"
 #include "tests/unit/cmocka.h"
 
@@ -119,6 +120,33 @@ int wrong_statuses() {
   return wrong;
 }
 
+struct MailCase {
+  const char* name;
+  CURLcode code;
+  long answer;
+  Kind kind;
+};
+
+int wrong_mail_answers() {
+  const MailCase cases[] = {{"taken", CURLE_OK, 250, Kind::delivered},
+                            {"no such mailbox", CURLE_SEND_ERROR, 550, Kind::refused},
+                            {"what was in it", CURLE_WEIRD_SERVER_REPLY, 554, Kind::refused},
+                            {"greylisted", CURLE_SEND_ERROR, 450, Kind::failed},
+                            {"busy", CURLE_RECV_ERROR, 421, Kind::failed},
+                            {"our password", CURLE_LOGIN_DENIED, 535, Kind::failed},
+                            {"nobody logged in", CURLE_SEND_ERROR, 530, Kind::failed},
+                            {"no STARTTLS", CURLE_USE_SSL_FAILED, 500, Kind::failed},
+                            {"nobody there", CURLE_COULDNT_CONNECT, 0, Kind::failed},
+                            {"broken off", CURLE_RECV_ERROR, 354, Kind::failed},
+                            {"too slow", CURLE_OPERATION_TIMEDOUT, 550, Kind::failed}};
+  int wrong = 0;
+  for (const MailCase& c : cases) {
+    const Outcome o = outcome_of_mail(c.code, c.answer, "no\x1b[31m");
+    wrong += wrong_if(o.kind != c.kind || o.why.find('\x1b') != std::string::npos, c.name);
+  }
+  return wrong;
+}
+
 void test_backoff(void**) {
   assert_int_equal(wrong_backoff() + wrong_asked_to_wait(), 0);
 }
@@ -129,7 +157,7 @@ void test_refused(void**) {
   assert_int_equal(wrong_refused(), 0);
 }
 void test_statuses(void**) {
-  assert_int_equal(wrong_statuses(), 0);
+  assert_int_equal(wrong_statuses() + wrong_mail_answers(), 0);
 }
 
 }  // namespace

@@ -93,8 +93,7 @@ int wrong_old_counter() {
 int wrong_limits() {
   const TempDir dir;
   AlertQueue queue(dir.queue(), dir.counter(), [] { return std::uint64_t{2} * kMaxQueued; });
-  for (std::size_t i = 0; i < kMaxQueued - 1; ++i)
-    write_text(dir.queue() + "/" + number_text(i) + ".json", "");
+  for (std::size_t i = 0; i < kMaxQueued - 1; ++i) write_text(dir.queue() + "/" + number_text(i) + ".json", "");
   int wrong = wrong_if(!put(queue, "last"), "the last that fits");
   const Status full = queue.put(alert_of("more"));
   wrong += wrong_if(full || full.error().code != Errc::too_large, "full");
@@ -102,8 +101,7 @@ int wrong_limits() {
   rename((dir.queue() + "/0000000000000001.json").c_str(),
          (dir.queue() + "/0000000000000001.webhook-done.json").c_str());
   wrong += wrong_if(!put(queue, "again"), "room again") + wrong_if(put(queue, "more"), "half delivered still counts");
-  for (std::size_t i = 0; i < kMaxQueued; ++i)
-    unlink((dir.queue() + "/" + number_text(i) + ".json").c_str());
+  for (std::size_t i = 0; i < kMaxQueued; ++i) unlink((dir.queue() + "/" + number_text(i) + ".json").c_str());
   wrong += wrong_if(!put(queue, "again"), "empty again");
   for (std::size_t i = 0; i < kMaxQueued * 3; ++i) write_text(dir.queue() + "/junk" + std::to_string(i), "");
   return wrong + wrong_if(put(queue, "more"), "more names than are looked at");
@@ -135,9 +133,7 @@ int wrong_faults() {
 int wrong_hostile() {
   const TempDir dir;
   AlertQueue queue = queue_of(dir);
-  const auto at = [&](std::uint64_t n, const char* ending) {
-    return dir.queue() + "/" + number_text(n) + ending;
-  };
+  const auto at = [&](std::uint64_t n, const char* ending) { return dir.queue() + "/" + number_text(n) + ending; };
   const std::string victim = dir.path() + "/victim";
   write_text(victim, "whole");
   must(symlink(victim.c_str(), at(1000, ".new").c_str()) == 0);

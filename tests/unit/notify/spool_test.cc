@@ -2,6 +2,7 @@
 
 #include <utime.h>
 
+#include "notify/routes.h"
 #include "tests/unit/cmocka.h"
 #include "tests/unit/notify/fixture.h"
 
@@ -133,6 +134,55 @@ int wrong_removed() {
          wrong_if(!spool.delivered(1000, "webhook") || spool.next("webhook") != 1001U, "and no trouble");
 }
 
+// Who gets a document is asked of the document.
+int wrong_routes() {
+  const Queue q(2);
+  const std::string d = q.dir.queue() + "/";
+  const std::string notice = R"({"hallpass":"notice/1","id":")" + std::string(32, 'b') + R"(","event":"denied",)";
+  write_text(d + "0000000000002000.json", notice + R"("channel":"room","to":["ana","bob"]})");
+  write_text(d + "0000000000002001.json", notice + R"("channel":"mail","to":["bob"]})");
+  write_text(d + "0000000000002002.json", notice + R"("channel":"mail","to":["ana"]})");
+  write_text(d + "0000000000002003.json", "no JSON");
+  NotifyConfig config;
+  config.webhook = "https://a/";
+  config.command = {"/usr/bin/page"};
+  config.email.server = "smtp://a";
+  config.email.people = {{"bob", "bob@example.org"}};
+  config.email.to = {"ops@example.org", "noc@example.org"};
+  std::vector<std::string> unknown;
+  Routes routes(config, [&](const std::string& person) { unknown.push_back(person); });
+  const std::vector<std::string> everybody = routes.everybody();
+  int reads = 0;
+  const auto route = [&](const DocumentHead& head) {
+    ++reads;
+    return routes.of(head);
+  };
+  Result<Spool> opened = Spool::open(q.dir.queue(), everybody, route);
+  must(opened.has_value() && opened->refresh(from_unix(kNow)).has_value());
+  Spool& spool = *opened;
+  int wrong = wrong_if(everybody.size() != 4 || spool.waited_for().size() != 5, "five receivers") +
+              wrong_if(unknown != std::vector<std::string>{"ana"}, "ana has no address, and that is said once") +
+              wrong_if(std::filesystem::exists(d + "0000000000002002.json"), "nobody is to get hers");
+  std::string bob;
+  for (const std::string& name : spool.waited_for()) bob = routes.address_of(name) == "bob@example.org" ? name : bob;
+  wrong += wrong_if(spool.next(bob) != 2001U || spool.waiting(bob) != 1, "bob's, and nothing else");
+  wrong += wrong_if(spool.waiting("webhook") != 4, "two alerts, the room's notice, and what nobody can read");
+  for (const std::string& name : {everybody[3], everybody[1], everybody[2]})
+    must(spool.delivered(1000, name).has_value());
+  wrong += wrong_if(spool.next("webhook") != 1000U || spool.next(everybody[3]) != 1001U, "each at its own pace");
+  must(spool.delivered(2001, bob).has_value());
+  wrong += wrong_if(std::filesystem::exists(d + "0000000000002001.json"), "bob's is gone");
+  Result<Spool> again = Spool::open(q.dir.queue(), everybody, route);
+  must(again.has_value() && again->refresh(from_unix(kNow)).has_value());
+  wrong += wrong_if(again->next("webhook") != 1000U || again->next("command") != 1001U, "another process knows it");
+  reads = 0;
+  must(again->refresh(from_unix(kNow)).has_value());
+  wrong += wrong_if(reads != 0, "read once");
+  must(again->delivered(1000, "webhook").has_value());
+  return wrong + wrong_if(again->next("webhook") != 1001U || names_in(q.dir.queue()).front() != "0000000000001001.json",
+                          "removed when all four have it");
+}
+
 int wrong_open() {
   const TempDir dir;
   must(symlink(dir.queue().c_str(), (dir.path() + "/link").c_str()) == 0);
@@ -141,7 +191,7 @@ int wrong_open() {
 }
 
 void test_receivers(void**) {
-  assert_int_equal(wrong_one_receiver() + wrong_two_receivers() + wrong_changes(), 0);
+  assert_int_equal(wrong_one_receiver() + wrong_two_receivers() + wrong_changes() + wrong_routes(), 0);
 }
 void test_crashes(void**) {
   assert_int_equal(wrong_writer_crashes() + wrong_reader_crash(), 0);
