@@ -39,6 +39,10 @@ void Service::start(Sequencer& sequencer) {
   sequencer_ = &sequencer;
 }
 
+void Service::finish() {
+  workers_->finish();
+}
+
 void Service::post_statements(std::string body, Answered answered) {
   if (const std::string trouble = sequencer_->trouble(); !trouble.empty()) {
     return answered(error_answer(503, "stopped", trouble));
@@ -120,12 +124,7 @@ void Service::line_done(const BatchPtr& batch) {
 void Service::get_grants(std::string query, Answered answered) {
   Result<GrantQuery> parsed = parse_grant_query(query);
   if (!parsed) return answered(error_answer(400, "malformed", parsed.error().message));
-  std::uint64_t number = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    number = ++bodies_;
-  }
-  workers_->give(kReaders, number, false, [this, wanted = *std::move(parsed), done = std::move(answered)] {
+  work([this, wanted = *std::move(parsed), done = std::move(answered)] {
     std::shared_ptr<const PolicyInForce> policy;
     std::vector<GrantCase> cases;
     {
@@ -139,6 +138,15 @@ void Service::get_grants(std::string query, Answered answered) {
     answer.body = grants_json(cases, *policy, wanted, seams_.now());
     done(std::move(answer));
   });
+}
+
+void Service::work(std::function<void()> job) {
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    number = ++bodies_;
+  }
+  workers_->give(kReaders, number, false, std::move(job));
 }
 
 void Service::tidy() {

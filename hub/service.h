@@ -54,12 +54,16 @@ class Service {
   void restored();  // all are in: the last look at those whose keys only a later policy knew
   void start(Sequencer& sequencer);
 
+  void finish();  // the workers end with what they have; afterwards only the sequencer may call back
+
   // Any thread. `answered` is called once, on any thread, perhaps before the call returns.
   void post_statements(std::string body, Answered answered);
   void post_policy(std::string body, Answered answered);
   void get_grants(std::string query, Answered answered);
+  void work(std::function<void()> job);  // on a worker, in turn with the rest
   // For SequencerOptions::renew: entries to be put into the log again before an epoch leaves them behind.
   std::vector<std::string> renewals(std::uint64_t live_from);
+  void renewed(std::uint64_t first, const std::vector<std::string>& entries);
 
   // Once a minute or so: what can no longer matter goes.
   void tidy();

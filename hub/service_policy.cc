@@ -173,4 +173,12 @@ std::vector<std::string> Service::renewals(std::uint64_t live_from) {
   return entries;
 }
 
+void Service::renewed(std::uint64_t first, const std::vector<std::string>& entries) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const auto opened = open_statement(entries[i], trust_.fleet, *registry_.in_force()->policy);
+    if (opened) registry_.settle(id_of(*opened), first + i);
+  }
+}
+
 }  // namespace hallpass::hub

@@ -133,7 +133,7 @@ void Service::tell_of(const std::vector<BatchLine>& lines, const std::vector<std
     const std::lock_guard lock(mutex_);
     for (const std::size_t line : taken) to_tell_.emplace_back(*lines[line].statement, *lines[line].index);
   }
-  workers_->give(kNotices, 0, false, [this] { tell_waiting(); });
+  if (!workers_->give(kNotices, 0, false, [this] { tell_waiting(); })) tell_waiting();
 }
 
 void Service::tell_waiting() {

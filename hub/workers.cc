@@ -18,20 +18,27 @@ Workers::Workers(unsigned threads) {
 }
 
 Workers::~Workers() {
+  finish();
+}
+
+void Workers::finish() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
   more_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
-void Workers::give(const std::string& person, std::uint64_t body, bool urgent, FairQueue::Job job) {
+bool Workers::give(const std::string& person, std::uint64_t body, bool urgent, FairQueue::Job job) {
   {
     const std::lock_guard lock(mutex_);
+    if (ending_) return false;
     queue_.push(person, body, urgent, std::move(job));
   }
   more_.notify_one();
+  return true;
 }
 
 std::size_t Workers::waiting() const {

@@ -13,12 +13,13 @@ namespace hallpass::hub {
 class Workers {
  public:
   explicit Workers(unsigned threads);
-  ~Workers();  // finishes what was given
+  ~Workers();  // as finish()
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  // Any thread. As FairQueue::push. Jobs must not throw.
-  void give(const std::string& person, std::uint64_t body, bool urgent, FairQueue::Job job);
+  // Any thread. As FairQueue::push. Jobs must not throw. False: finished, the job is dropped.
+  bool give(const std::string& person, std::uint64_t body, bool urgent, FairQueue::Job job);
+  void finish();  // does what was given, then ends the threads
   std::size_t waiting() const;
   std::size_t waiting_for(const std::string& person) const;
 
