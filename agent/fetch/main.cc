@@ -1,8 +1,6 @@
 // hallpass-fetch: brings the log's files to this host and verifies them on the way. hallpass-fetch(8).
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -23,6 +21,7 @@
 #include "agent/fetch/report.h"
 #include "agent/fetch/rota.h"
 #include "core/edge/files.h"
+#include "core/edge/harden.h"
 #include "core/json.h"
 #include "core/policy_trust.h"
 #include "core/values/text.h"
@@ -49,14 +48,6 @@ struct Options {
 // journald takes the priority from the prefix.
 void tell(int priority, const std::string& text) {
   std::fputs(("<" + std::to_string(priority) + ">" + text + "\n").c_str(), stderr);
-}
-
-void harden() {
-  umask(0022);  // the agent reads what is written here; the token never is
-  const struct rlimit none { 0, 0 };
-  setrlimit(RLIMIT_CORE, &none);
-  prctl(PR_SET_DUMPABLE, 0);
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 Moment clock_now() {
@@ -328,6 +319,7 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   while (!options.root.empty() && options.root.back() == '/') options.root.pop_back();
-  hallpass::harden();
+  hallpass::harden_process();
+  umask(0022);  // the agent reads what is written here; the token never is
   return hallpass::run(options);
 }
