@@ -182,7 +182,7 @@ void Program::end(int status) {
   status_ = std::max(status_, status);
   error_code ignored;
   signals_.cancel(ignored);
-  tidying_.cancel(ignored);
+  tidying_.cancel();
   server_->drain([this] { io_.stop(); });
 }
 

@@ -154,7 +154,7 @@ void HttpServer::drain(std::function<void()> done) {
 void HttpServer::finish_drain() {
   if (!draining_ || !sessions_.empty() || !drained_) return;
   error_code ignored;
-  timer_.cancel(ignored);
+  timer_.cancel();
   std::exchange(drained_, nullptr)();
 }
 

@@ -202,8 +202,11 @@ asio::awaitable<HttpSession::Got> HttpSession::read_request(HttpRequest& into, H
     co_return Got::fault;
   }
   take_header(parser, into);
-  if (!parser.is_done() && value_of(parser, http::field::expect).size() > 0 && !co_await send_continue()) {
-    co_return Got::nothing;
+  // A co_await of its own: g++ 12 cannot compile one within a longer condition.
+  const bool expects = !parser.is_done() && !value_of(parser, http::field::expect).empty();
+  if (expects) {
+    const bool told = co_await send_continue();
+    if (!told) co_return Got::nothing;
   }
   give_time(kRequestTime);
   ec = co_await parse_body(parser);
