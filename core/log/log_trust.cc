@@ -63,7 +63,8 @@ LogTrust parse_log_trust(const Toml& value, std::vector<Diagnostic>& out) {
   }
   read_witnesses(trust, reader);
   const auto count = static_cast<std::int64_t>(trust.witnesses.size());
-  trust.quorum = static_cast<int>(reader.integer("quorum", count == 0 ? 0 : 1, std::max<std::int64_t>(count, 0)).value_or(count));
+  trust.quorum =
+      static_cast<int>(reader.integer("quorum", count == 0 ? 0 : 1, std::max<std::int64_t>(count, 0)).value_or(count));
   if (const auto age = reader.duration("max_age")) {
     trust.max_age = *age;
     if (*age < kLeastMaxAge || *age > kMostMaxAge)
