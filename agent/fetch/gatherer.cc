@@ -125,7 +125,9 @@ std::variant<Taken, FetchFault> Gatherer::take(const std::string& note, Carrier&
   if (std::optional<FetchFault> fault = check_head(*head)) return *fault;
   const bool known = head_ && head_->checkpoint == head->checkpoint && position_.origin == head->checkpoint.origin &&
                      position_.frontier.size() == head->checkpoint.size;
-  return known ? same_head(*head, from) : new_head(*head, from, now);
+  std::variant<Taken, FetchFault> taken = known ? same_head(*head, from) : new_head(*head, from, now);
+  if (std::holds_alternative<Taken>(taken)) bridge(from);
+  return taken;
 }
 
 std::variant<Taken, FetchFault> Gatherer::same_head(const VerifiedCheckpoint& head, Carrier& carrier) {
@@ -159,8 +161,8 @@ std::variant<Taken, FetchFault> Gatherer::new_head(const VerifiedCheckpoint& hea
   if (const auto* fault = std::get_if<FetchFault>(&attempt)) return *fault;
   const LogAdvance& advanced = std::get<LogAdvance>(attempt);
   std::optional<FetchFault> fault = look_for_policies(advanced);
-  if (!fault && policies_.wants(in_force_)) {
-    const auto trouble = policies_.fetch(carrier, head.checkpoint, in_force_);
+  if (!fault && policies_.wants(agent_.policy)) {
+    const auto trouble = policies_.fetch(carrier, head.checkpoint, agent_.policy);
     if (trouble) fault = fault_of(*trouble);
   }
   if (fault) {
@@ -244,9 +246,27 @@ std::optional<FetchFault> Gatherer::move_hint(Carrier& carrier) {
   return written ? std::nullopt : std::optional(local_fault(written));
 }
 
+// An agent that was off for so long that it begins anew at the epoch wants proof that the log still contains what it
+// knows: the tiles of that proof. Where they cannot be had it says so itself.
+void Gatherer::bridge(Carrier& carrier) {
+  const std::optional<EpochHint> hint = mirror_.hint();
+  const std::uint64_t size = head_->checkpoint.size;
+  if (!hint || agent_.log_size == 0 || agent_.log_size >= whole_bundle(hint->live_from)) return;
+  if (bridged_ == std::pair(agent_.log_size, size)) return;
+  bridged_ = {agent_.log_size, size};
+  LogSource source(mirror_, carrier, false, true);
+  TileReader reader(source.files(), size);
+  const Result<std::vector<Digest>> proof = reader.consistency_proof(agent_.log_size);
+  if (!proof || !verify_consistency(agent_.log_size, size, agent_.log_root, head_->checkpoint.root, *proof)) {
+    mirror_.drop();
+  } else if (!mirror_.keep()) {
+    mirror_.drop();
+  }
+}
+
 std::optional<FetchFault> Gatherer::take_policies(Carrier& from) {
   if (!head_) return std::nullopt;
-  const auto fault = policies_.fetch(from, head_->checkpoint, in_force_);
+  const auto fault = policies_.fetch(from, head_->checkpoint, agent_.policy);
   return fault ? std::optional(fault_of(*fault)) : std::nullopt;
 }
 

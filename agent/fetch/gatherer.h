@@ -9,8 +9,10 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 
+#include "agent/fetch/agent_view.h"
 #include "agent/fetch/carrier.h"
 #include "agent/fetch/mirror.h"
 #include "agent/fetch/policy_keeper.h"
@@ -42,9 +44,8 @@ class Gatherer {
   std::variant<Taken, FetchFault> take(const std::string& note, Carrier& from, Moment now);
   // Policies alone, for a host that turns out to need older ones. nullopt: all well.
   std::optional<FetchFault> take_policies(Carrier& from);
-  // The version in force on this host, as the agent last said; 0: none, or not known.
-  void set_policy_in_force(std::int64_t version) { in_force_ = version; }
-  bool wants_policies() const { return head_ && policies_.wants(in_force_); }
+  void set_agent(const AgentView& agent) { agent_ = agent; }
+  bool wants_policies() const { return head_ && policies_.wants(agent_.policy); }
 
   // Writes down what has been verified, where that is not done yet.
   Status remember();
@@ -64,6 +65,7 @@ class Gatherer {
   std::optional<FetchFault> settle(const LogAdvance& advance, Moment now);
   std::variant<Taken, FetchFault> same_head(const VerifiedCheckpoint& head, Carrier& carrier);
   Result<EpochHint> epoch_in_mirror() const;
+  void bridge(Carrier& carrier);
   std::optional<FetchFault> move_hint(Carrier& carrier);
 
   Mirror& mirror_;
@@ -72,7 +74,8 @@ class Gatherer {
   PolicyKeeper policies_;
   LogPosition position_;
   std::optional<VerifiedCheckpoint> head_;  // as published
-  std::int64_t in_force_ = 0;
+  AgentView agent_;
+  std::pair<std::uint64_t, std::uint64_t> bridged_{};  // from the agent's size to the head's
   bool unsaved_ = false;
   std::map<std::uint64_t, Moment> published_;  // sizes that an agent may still be reading
   Moment tidied_{};

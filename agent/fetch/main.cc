@@ -15,6 +15,7 @@
 #include <random>
 #include <vector>
 
+#include "agent/fetch/agent_view.h"
 #include "agent/fetch/config.h"
 #include "agent/fetch/gatherer.h"
 #include "agent/fetch/http_carrier.h"
@@ -22,7 +23,6 @@
 #include "agent/fetch/rota.h"
 #include "core/edge/files.h"
 #include "core/edge/harden.h"
-#include "core/json.h"
 #include "core/policy_trust.h"
 #include "core/values/text.h"
 
@@ -74,16 +74,6 @@ std::optional<T> read_toml(const std::string& path, Parse parse) {
   std::optional<T> parsed = parse(*text, diagnostics);
   for (const Diagnostic& d : diagnostics) std::fputs((format_diagnostic(path, d) + "\n").c_str(), stderr);
   return parsed;
-}
-
-// The version in force as the agent writes it; 0 when there is none or no agent.
-std::int64_t policy_in_force(const std::string& path) {
-  const Result<std::string> text = read_file(AT_FDCWD, path, kMaxStatusBytes);
-  if (!text) return 0;
-  const Result<Json> status = parse_json(*text);
-  const Json* policy = status ? status->find("policy") : nullptr;
-  const Json* version = policy != nullptr ? policy->find("version") : nullptr;
-  return version != nullptr && version->as_int() != nullptr ? *version->as_int() : 0;
 }
 
 class Program {
@@ -158,7 +148,8 @@ bool Program::goes_on() {
 
 void Program::look_at_agent() {
   looked_ = clock_now();
-  gatherer_.set_policy_in_force(policy_in_force(options_.root + kAgentStatus));
+  const Result<std::string> text = read_file(AT_FDCWD, options_.root + kAgentStatus, kMaxStatusBytes);
+  gatherer_.set_agent(text ? parse_agent_status(*text) : AgentView{});
 }
 
 bool Program::waits_on() {
@@ -310,7 +301,7 @@ int main(int argc, char** argv) {
   hallpass::Options options;
   CLI::App app{"Brings the log of grants to this host and verifies it.", "hallpass-fetch"};
   app.add_option("--root", options.root, "put DIR before every path")->type_name("DIR");
-  app.add_flag("--check", options.check, "read the configuration, say what is wrong with it, and end");
+  app.add_flag("--check,--check-config", options.check, "read the configuration, say what is wrong with it, and end");
   app.add_flag("--once", options.once, "ask each URL once until one bears out the newest head, and end");
   app.add_flag("--verbose", options.verbose, "tell of each new head");
   try {

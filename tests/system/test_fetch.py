@@ -532,6 +532,34 @@ def test_what_nobody_needs_goes(fetch, fleet, log, serve):
     assert any(p.startswith("tile/1/") for p in left)       # the way to where reading begins
 
 
+def test_an_agent_that_was_off_for_weeks_finds_its_way(fetch, fleet, log, serve):
+    """It begins at the newest epoch, and wants proof that the log still contains what it knows."""
+    long = LogMaker(like=log)
+    policy = long.add_policy(fleet)
+    long.add_epoch(policy=policy, at=time.time() - 40 * DAY)
+    long.fill(698)
+    server = serve(long.files())
+    fetch.in_force(1, log=(700, long.root(700)))
+    assert fetch.once(server.url).returncode == 0
+    agent = LocalFetch(fetch.program.parents[2], fetch.root / "agent", fleet, long)
+    for name in ("checkpoint", "position.json"):
+        (agent.mirror / name).write_bytes((fetch.mirror / name).read_bytes())
+    long.fill(1500)
+    long.add_epoch(policy=policy, at=time.time() - 20 * DAY)
+    server.put(long.files())
+    assert fetch.once().returncode == 0
+    live = long.fill(300)
+    long.add_epoch(live_from=live, policy=policy)
+    server.put(long.files())
+    assert fetch.once().returncode == 0
+    mirror = serve({**fetch.everything(), "policies": long.files()["policies"]})
+    agent.in_force(2)
+    run = agent.once(mirror.url)
+    assert run.returncode == 0, run.stderr
+    complete(agent, long, live)
+    assert "tile/entries/003" in fetch.files() and "tile/entries/003" not in agent.files()
+
+
 # --- policies
 
 def test_policies_by_what_is_in_force(fetch, fleet, log, serve):

@@ -21,11 +21,12 @@ class LocalFetch:
     def configure(self, *urls, more=""):
         (self.root / "etc/hallpass/fetch.toml").write_text(f'urls = {json.dumps(list(urls))}\nanswer_timeout = "2s"\npoll = "1s"\n{more}')
 
-    def in_force(self, version):
-        """What the agent would say."""
+    def in_force(self, version, log=None):
+        """What the agent would say; `log`: (size, root) that it has followed."""
         policy = {"version": version, "digest": "", "valid_until": ""} if version else None
+        followed = {"size": log[0], "root": "sha256:" + log[1].hex()} if log else None
         path = self.root / "run/hallpass/status.json"
-        path.with_suffix(".new").write_text(json.dumps({"hallpass": "status/1", "policy": policy}))
+        path.with_suffix(".new").write_text(json.dumps({"hallpass": "status/1", "policy": policy, "log": followed}))
         path.with_suffix(".new").rename(path)
 
     def argv(self, *more):
