@@ -59,7 +59,7 @@ Result<DurableTree> DurableTree::open(const std::string& path) {
   return DurableTree(path, std::move(root));
 }
 
-Error DurableTree::fail(const std::string& what, const std::string& name) {
+Error DurableTree::failed(const std::string& what, const std::string& name) {
   const int error = errno;
   broken_ = Error{Errc::unavailable, "cannot " + what + " " + printable(path_ + "/" + name) + ": " + in_words(error)};
   return *broken_;
@@ -67,7 +67,7 @@ Error DurableTree::fail(const std::string& what, const std::string& name) {
 
 Status DurableTree::flush(int fd, const std::string& what) {
   ++fsyncs_;
-  if (::fsync(fd) != 0) return fail("flush", what);
+  if (::fsync(fd) != 0) return failed("flush", what);
   return Unit{};
 }
 
@@ -79,7 +79,7 @@ void DurableTree::touch(const std::string& name, int fd) {
 // was killed before it flushed: its parent is flushed once.
 Result<Descriptor> DurableTree::directory(const std::string& name) {
   Descriptor at(::openat(root_.get(), ".", kOpenDirectory));
-  if (!at.ok()) return fail("open", "");
+  if (!at.ok()) return failed("open", "");
   std::string walked;
   for (std::size_t begin = 0; begin < name.size();) {
     const std::size_t end = std::min(name.find('/', begin), name.size());
@@ -87,12 +87,12 @@ Result<Descriptor> DurableTree::directory(const std::string& name) {
     const std::string child = name.substr(0, end);
     Descriptor next(::openat(at.get(), component.c_str(), kOpenDirectory));
     if (!next.ok() && errno == ENOENT) {
-      if (::mkdirat(at.get(), component.c_str(), 0755) != 0) return fail("make the directory", child);
+      if (::mkdirat(at.get(), component.c_str(), 0755) != 0) return failed("make the directory", child);
       next = Descriptor(::openat(at.get(), component.c_str(), kOpenDirectory));
       // The umask must not decide whether a web server may look in.
-      if (next.ok() && ::fchmod(next.get(), 0755) != 0) return fail("set the mode of", child);
+      if (next.ok() && ::fchmod(next.get(), 0755) != 0) return failed("set the mode of", child);
     }
-    if (!next.ok()) return fail("open the directory", child);
+    if (!next.ok()) return failed("open the directory", child);
     if (durable_.count(child) == 0) {
       touch(walked, at.get());
       touch(child, next.get());
@@ -109,11 +109,11 @@ Status DurableTree::write(int dir, const std::string& base, const std::string& n
                           unsigned mode) {
   const std::string temporary = "." + base + ".new";
   const Descriptor file(create_temporary(dir, temporary));
-  if (!file.ok()) return fail("create a file beside", name);
-  if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) return fail("set the mode of", name);
-  if (!write_all(file.get(), content)) return fail("write", name);
+  if (!file.ok()) return failed("create a file beside", name);
+  if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) return failed("set the mode of", name);
+  if (!write_all(file.get(), content)) return failed("write", name);
   if (const Status flushed = flush(file.get(), name); !flushed) return flushed;
-  if (::renameat(dir, temporary.c_str(), dir, base.c_str()) != 0) return fail("rename into place", name);
+  if (::renameat(dir, temporary.c_str(), dir, base.c_str()) != 0) return failed("rename into place", name);
   return Unit{};
 }
 

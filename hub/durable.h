@@ -44,7 +44,7 @@ class DurableTree {
   Status write(int dir, const std::string& base, const std::string& name, std::string_view content, unsigned mode);
   Status flush(int fd, const std::string& what);
   void touch(const std::string& name, int fd);
-  Error fail(const std::string& what, const std::string& name);
+  Error failed(const std::string& what, const std::string& name);
 
   std::string path_;
   Descriptor root_;

@@ -49,11 +49,12 @@ class LogFiles:
         return Head((self.directory / "checkpoint").read_bytes(), self.vkeys)
 
     def tile(self, level, index, width):
-        """A tile or bundle as a reader gets it: the partial file, else the full one."""
+        """A tile or bundle as a reader gets it: the partial file, else (it may go at any time) the full one."""
         for w in (width, 256):
-            path = self.directory / tlog.tile_path(level, index, w)
-            if path.exists():
-                return path.read_bytes(), w
+            try:
+                return (self.directory / tlog.tile_path(level, index, w)).read_bytes(), w
+            except FileNotFoundError:
+                pass
         raise AssertionError(f"the head promises {tlog.tile_path(level, index, width)}")
 
     def hashes(self, level, index, width):
