@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -29,6 +30,15 @@ std::string in_words(int error) {
 std::string parent_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string::npos || slash == 0 ? "" : path.substr(0, slash);
+}
+
+// Narrower than notes allow: it is typed, and stands in URLs of monitors.
+bool is_plain_name(std::string_view name) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view(".-_/").find(c) != std::string_view::npos;
+  };
+  return !name.empty() && name.size() <= 200 && std::all_of(name.begin(), name.end(), plain);
 }
 
 Status refuse_existing(const LogInit& init) {
@@ -62,10 +72,12 @@ Result<NoteSigner> key_at(const std::string& path, NoteKeyType type, const std::
                  "a new log needs a name that is its own for good: hallpass-hub init --name "
                  "log.example.org/hallpass"};
   }
-  NoteSigner made = NoteSigner::generate(name, type);
-  if (const Result<NoteKey> good = NoteKey::parse(made.verifier().text()); !good) {
-    return Error{Errc::malformed, "\"" + printable(name, 80) + "\" cannot name a key: " + good.error().message};
+  if (!is_plain_name(name)) {
+    return Error{Errc::malformed, "\"" + printable(name, 80) +
+                                      "\" cannot name a key: take up to 200 letters, digits and . - _ / as in "
+                                      "log.example.org/hallpass"};
   }
+  const NoteSigner made = NoteSigner::generate(name, type);
   if (const std::string folder = parent_of(path); !folder.empty()) {
     if (const Status done = make_directory_durably(folder, 0700); !done) return done.error();
   }

@@ -1,6 +1,6 @@
 // The one writer of the log: takes entries, puts them in order, makes them durable, signs, publishes, then answers.
 // A thread of its own; what it is given while it works goes together into its next batch.
-// What a crash leaves at each step: hub/log_store.h. Made by SequencerThread::start (hub/sequencer_thread.h).
+// What a crash leaves at each step: hub/log_store.h. Made by SequencerThread::open (hub/sequencer_thread.h).
 #pragma once
 
 #include <functional>
