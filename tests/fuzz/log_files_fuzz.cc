@@ -26,7 +26,7 @@ void check_names(std::string_view text) {
 }
 
 void check_encodings(std::string_view bytes) {
-  for (const std::size_t count : {0, 1, 44, 256}) {
+  for (const std::size_t count : {0U, 1U, 44U, 256U}) {
     if (const auto entries = hallpass::decode_bundle(bytes, count)) {
       const std::string again = hallpass::encode_bundle({entries->begin(), entries->end()});
       require(entries->size() == count && bytes.substr(0, again.size()) == again);
