@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import threading
 import time
 
 import pytest
@@ -82,9 +83,98 @@ def asked(site, subject="alice", by="bob", **kw):
 
 
 def mine(site):
-    """Processes of the account, but for its systemd --user."""
-    out = site.host.run("ps", "-u", ACCOUNT, "-o", "pid=", "-o", "args=").out
-    return [line.split(None, 1) for line in out.splitlines() if "/libexec/hallpass/drop" in line]
+    """The program's processes: their numbers in the host."""
+    lines = site.host.run("ps", "-u", ACCOUNT, "-o", "pid=", "-o", "comm=").out.splitlines()
+    return [pid for pid, name in map(str.split, lines) if name == "drop"]
+
+
+class Slow:
+    """What takes sshd's and the program's whole time, begun before the other tests and judged after them."""
+
+    def __init__(self, site, tmp):
+        self.site, self.tmp, self.key = site, tmp, site.fleet.path("bob")
+        site.host.write(f"{HOME}/.ssh/rc", "touch /tmp/rc-ran\n", 0o755)
+        site.host.write(f"{HOME}/.ssh/authorized_keys", site.rescue.line + "\n")
+        self.clients = self.start_clients()
+        self.started = time.monotonic()
+        attempts = self.attempts()
+        pool = concurrent.futures.ThreadPoolExecutor(len(attempts))
+        self.tries = {name: pool.submit(attempt) for name, attempt in attempts.items()}
+        pool.shutdown(wait=False)
+
+    def start_clients(self):
+        """One that sends nothing, one that sends a byte now and then, one that is stopped; and three that ask for no program."""
+        def start(*args, **kw):
+            return self.site.host.background_ssh(ACCOUNT, self.key, *args, **kw)
+        clients = {"silent": start("-A", "-X", "x", options=["ForwardAgent=yes"]), "drip": start("x"), "deaf": start("x")}
+        request, _ = asked(self.site)
+        clients["deaf"].stdin.write((request.line + "\n").encode())
+        clients["deaf"].stdin.flush()
+        eventually("three programs run", lambda: len(mine(self.site)) == 3)
+        self.look_at(mine(self.site))
+        clients["deaf"].send_signal(signal.SIGSTOP)
+        clients.update({"-N": start("-N"), "-N -L": start("-N", "-L", "127.0.0.1:24001:127.0.0.1:22"), "-N -D": start("-N", "-D", "127.0.0.1:24002")})
+        self.drip = threading.Thread(target=self.send_now_and_then, args=(clients["drip"],), daemon=True)
+        self.drip.start()
+        return clients
+
+    def look_at(self, running):
+        self.terminals = [pid for pid in running if "/pts/" in str(self.site.host.path(f"/proc/{pid}/fd/0").readlink())]
+        self.environments = [self.site.host.path(f"/proc/{pid}/environ").read_bytes() for pid in running]
+
+    @staticmethod
+    def send_now_and_then(client):
+        while client.poll() is None:
+            try:
+                client.stdin.write(b"{")
+                client.stdin.flush()
+            except OSError:
+                return
+            time.sleep(0.5)
+
+    def attempts(self):
+        site, key, tmp = self.site, self.key, self.tmp
+        (tmp / "up").write_text("up")
+        there = f"{ACCOUNT}@127.0.0.1"
+        argv = site.host.ssh_argv(None, key)
+        at = argv.index("ssh")
+        options = ["SetEnv=ENV=/tmp/x LANG=x", "SendEnv=LC_ALL"]
+        must_forward = ["ExitOnForwardFailure=yes"]
+
+        def transport(program, *args):
+            return call([*site.host.ssh_argv(None, key, program=program), *args])
+        return {
+            "shell": lambda: site.host.ssh(ACCOUNT, key, "-tt", stdin="id; touch /tmp/ran\n"),
+            "command": lambda: site.host.ssh(ACCOUNT, key, "id; touch /tmp/ran"),
+            "environment": lambda: site.host.ssh(ACCOUNT, key, options=options),
+            "sftp": lambda: call([*site.host.ssh_argv(None, key, program="sftp"), "-b", "-", there], stdin="put up /tmp/ran\nls /\n", cwd=tmp),
+            "scp": lambda: transport("scp", tmp / "up", f"{there}:/tmp/ran"),
+            "scp, the old way": lambda: transport("scp", "-O", tmp / "up", f"{there}:/tmp/ran"),
+            "scp from there": lambda: transport("scp", f"{there}:/etc/passwd", tmp / "down"),
+            "rsync": lambda: call([*argv[:at], "rsync", "-e", " ".join(argv[at:]), tmp / "up", f"{there}:/tmp/ran"]),
+            "to a port (-W)": lambda: call(site.host.ssh_argv(ACCOUNT, key, "-W", "127.0.0.1:22")),
+            "from a port (-R)": lambda: call(site.host.ssh_argv(ACCOUNT, key, "-N", "-R", "0:127.0.0.1:22", options=must_forward)),
+            "through a tunnel (-L)": lambda: site.netns("bash", "-c", TUNNEL),
+            "another's key file": lambda: site.host.ssh(ACCOUNT, site.rescue.path, "id"),
+        }
+
+    def stop(self):
+        for client in self.clients.values():
+            client.kill()
+            client.wait()
+            client.stdout.close()
+
+
+# Waits until ssh listens; what comes through the tunnel is what it prints.
+TUNNEL = ("for i in $(seq 100); do { exec 3<>/dev/tcp/127.0.0.1/24001; } 2>/dev/null && break; sleep 0.1; done; timeout 10 head -c 4 <&3; "
+          "echo; exit 1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow(site, tmp_path_factory):
+    s = Slow(site, tmp_path_factory.mktemp("slow"))
+    yield s
+    s.stop()
 
 
 def test_carried_by_hand(site, desk):
@@ -200,95 +290,6 @@ def test_what_sshd_makes_of_it(site):
     assert "authorizedkeysfile .ssh/authorized_keys" in others and "\nforcecommand none" in others
 
 
-def test_nothing_but_the_program_runs(site, tmp_path):
-    site.host.write(f"{HOME}/.ssh/rc", "touch /tmp/rc-ran\n", 0o755)
-    site.host.write(f"{HOME}/.ssh/authorized_keys", site.rescue.line + "\n")
-    key = site.fleet.path("bob")
-    up = tmp_path / "up"
-    up.write_text("up")
-
-    def transport(program, *args):
-        return call([*site.host.ssh_argv(None, key, program=program), *args])
-    argv = site.host.ssh_argv(None, key)
-    at = argv.index("ssh")
-    options = ["SetEnv=ENV=/tmp/x LANG=x", "SendEnv=LC_ALL"]
-    there = f"{ACCOUNT}@127.0.0.1"
-    tries = {
-        "shell": lambda: site.host.ssh(ACCOUNT, key, "-tt", stdin="id; touch /tmp/ran\n"),
-        "command": lambda: site.host.ssh(ACCOUNT, key, "id; touch /tmp/ran"),
-        "environment": lambda: site.host.ssh(ACCOUNT, key, options=options),
-        "sftp": lambda: call([*site.host.ssh_argv(None, key, program="sftp"), "-b", "-", there], stdin="put up /tmp/ran\nls /\n",
-                             cwd=tmp_path),
-        "scp": lambda: transport("scp", up, f"{there}:/tmp/ran"),
-        "scp, the old way": lambda: transport("scp", "-O", up, f"{there}:/tmp/ran"),
-        "scp from there": lambda: transport("scp", f"{there}:/etc/passwd", tmp_path / "down"),
-        "rsync": lambda: call([*argv[:at], "rsync", "-e", " ".join(argv[at:]), up, f"{there}:/tmp/ran"]),
-        "forwarding to a port (-W)": lambda: call(site.host.ssh_argv(ACCOUNT, key, "-W", "127.0.0.1:22")),
-        "forwarding from a port (-R)": lambda: call(site.host.ssh_argv(ACCOUNT, key, "-N", "-R", "0:127.0.0.1:22",
-                                                                      options=["ExitOnForwardFailure=yes"])),
-        "another's key file": lambda: site.host.ssh(ACCOUNT, site.rescue.path, "id"),
-    }
-    with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:   # some of them wait for the program's time to be over
-        running = {name: pool.submit(attempt) for name, attempt in tries.items()}
-    tries = {name: future.result() for name, future in running.items()}
-    for name, r in tries.items():
-        assert r.code != 0 and "uid=" not in r.out and "SSH-2.0" not in r.out, (name, repr(r))
-    assert "nothing came" in tries["command"].err and "nothing came" in tries["environment"].err
-    for trace in ("/tmp/ran", "/tmp/rc-ran"):
-        assert not site.host.path(trace).exists(), trace
-    assert not (tmp_path / "down").exists()
-    assert inbox(site) == [] and mine(site) == []
-    site.host.run("rm", "-r", f"{HOME}/.ssh", check=True)
-
-
-def test_clients_that_stay(site):
-    """None of them is there for long: neither the program nor, a little later, the connection."""
-    key = site.fleet.path("bob")
-
-    def start(*args, **kw):
-        return site.host.background_ssh(ACCOUNT, key, *args, **kw)
-    silent = start("-tt", "-A", "-X", "x", options=["ForwardAgent=yes"])
-    running = eventually("the program runs", lambda: mine(site))
-    pid = running[0][0]
-    assert not site.host.path(f"/proc/{pid}/fd/0").readlink().as_posix().startswith("/dev/pts"), "a terminal"
-    environment = site.host.path(f"/proc/{pid}/environ").read_bytes()
-    assert b"SSH_AUTH_SOCK" not in environment and b"DISPLAY" not in environment
-    drip, deaf = start("x"), start("x")
-    request, _ = asked(site, reason="x" * 400)
-    deaf.stdin.write((request.line + "\n").encode())
-    deaf.stdin.flush()
-    others = {"-N": start("-N"), "-N -L": start("-N", "-L", "127.0.0.1:24001:127.0.0.1:22"), "-N -D": start("-N", "-D", "127.0.0.1:24002")}
-    eventually("three programs run", lambda: len(mine(site)) == 3)
-    os.kill(deaf.pid, signal.SIGSTOP)
-    tunnel = ("for i in $(seq 50); do exec 3<>/dev/tcp/127.0.0.1/24001 && break; sleep 0.1; done 2>/dev/null; timeout 5 head -c 4 <&3")
-    assert site.netns("bash", "-c", tunnel).out == "", "something came through the tunnel"
-    started = time.monotonic()
-
-    def still():
-        try:
-            drip.stdin.write(b"{")
-            drip.stdin.flush()
-        except OSError:
-            pass
-        return not mine(site)
-    eventually("the programs have ended", still, within=35, every=0.5)
-    for name, client in {**others, "silent": silent, "drip": drip}.items():
-        eventually(f"{name} is gone", lambda c=client: c.poll() is not None, within=max(1, 45 - (time.monotonic() - started)), every=0.2)
-    assert b"did not end in time" in silent.stdout.read() and silent.returncode == 4
-    assert b"did not end in time" in drip.stdout.read() and drip.returncode == 4
-    eventually("no connection is left, though the client was stopped", lambda: "hallpass-drop" not in site.host.run(
-        "bash", "-c", "ps -eo args | grep '^sshd:'").out, within=60, every=0.5)
-    deaf.kill()
-    for client in (silent, drip, deaf, *others.values()):
-        client.wait()
-        client.stdout.close()
-        try:
-            client.stdin.close()
-        except OSError:
-            pass
-    assert inbox(site) == []
-
-
 def test_quota_and_a_host_without_its_agent(site, desk):
     site.host.run("systemctl", "stop", "hallpass-agent", check=True)
     try:
@@ -331,3 +332,33 @@ def test_what_the_journal_says(site):
     entry = site.host.await_journal("SYSLOG_IDENTIFIER=hallpass-drop", after=before)
     assert entry["MESSAGE"].startswith("web-3 took 1 statement (the client asked for: rm -rf / \\x1b[2J)"), entry["MESSAGE"]
     site.host.await_journal(HALLPASS_EVENT="login_exempt", HALLPASS_ACCOUNT=ACCOUNT, after=before)
+
+
+def test_nothing_but_the_program_runs(site, slow):
+    tries = {name: future.result(60) for name, future in slow.tries.items()}
+    for name, r in tries.items():
+        assert r.code != 0 and "uid=" not in r.out and "SSH-" not in r.out, (name, repr(r))
+    assert "nothing came" in tries["command"].err and "nothing came" in tries["environment"].err
+    assert "refused local port forward" in "".join(e["MESSAGE"] for e in site.host.journal("_COMM=sshd")), "the tunnel was not tried"
+    for trace in ("/tmp/ran", "/tmp/rc-ran"):
+        assert not site.host.path(trace).exists(), trace
+    assert not (slow.tmp / "down").exists()
+    assert slow.terminals == [] and len(slow.environments) == 3
+    for environment in slow.environments:
+        assert b"SSH_AUTH_SOCK" not in environment and b"DISPLAY" not in environment and b"LC_" not in environment
+
+
+def test_clients_that_stay(site, slow):
+    """None of them is there for long: neither the program nor, a little later, the connection."""
+    def left(seconds):
+        return max(0.1, slow.started + seconds - time.monotonic())
+    for name, client in slow.clients.items():
+        if name != "deaf":
+            eventually(f"{name} is gone", lambda c=client: c.poll() is not None, within=left(35), every=0.2)
+    eventually("the programs have ended", lambda: mine(site) == [], within=left(35))
+    for name in ("silent", "drip"):
+        assert b"did not end in time" in slow.clients[name].stdout.read() and slow.clients[name].returncode == 4, name
+    eventually("no connection is left, though the client was stopped and is still there",
+               lambda: ACCOUNT not in site.host.sh("ps -eo args | grep '^sshd:'").out, within=left(60), every=0.2)
+    assert slow.clients["deaf"].poll() is None
+    assert inbox(site) == []
