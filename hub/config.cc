@@ -136,7 +136,9 @@ void read_reading(HubConfig& config, TomlReader& reader) {
     reader.error(there->line(), "read \"" + printable(mode) + "\" is neither \"token\" nor \"anyone\"",
                  "write read = \"token\"");
   }
-  if (!config.anyone_reads && config.tokens.empty() && config.tokens_file.empty() && config.client_ca.empty()) {
+  const Toml* tokens = reader.optional("tokens");  // mistakes in there are told already
+  const bool none = tokens == nullptr || (tokens->as_table() != nullptr && tokens->as_table()->empty());
+  if (!config.anyone_reads && none && config.tokens_file.empty() && config.client_ca.empty()) {
     reader.error(there == nullptr ? 0 : there->line(),
                  "nobody can read: there is neither a token nor an authority of client certificates",
                  "add [tokens], tokens_file or client_ca in [tls], or write read = \"anyone\"");

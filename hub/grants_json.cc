@@ -32,6 +32,7 @@ Status take_states(std::string_view list, GrantQuery& query) {
 }
 
 Status take_member(std::string_view name, std::string_view value, GrantQuery& query) {
+  if (value.empty()) return malformed("the query's \"" + printable(name, 40) + "\" has no value");
   if (name == "state") return take_states(value, query);
   if (name == "subject") {
     if (!is_name(value)) return malformed("subject=" + printable(value, 40) + " is not the name of a person");
