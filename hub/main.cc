@@ -1,4 +1,5 @@
 // hallpass-hub: writes the log of a fleet's statements, and serves it. hallpass-hub(8).
+#include <pwd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 
 namespace hallpass::hub {
 namespace {
+
+constexpr char kOwner[] = "hallpass-hub";
 
 struct Options {
   std::string config = kConfigFile;
@@ -61,6 +64,7 @@ int init(Options options) {
   options.init.state_dir = config.state;
   options.init.log_key = config.log_key;
   options.init.witness_key = config.witness_key;
+  if (options.init.owner.empty() && geteuid() == 0 && getpwnam(kOwner) != nullptr) options.init.owner = kOwner;
   const Result<std::string> made = init_log(options.init);
   std::fputs(made ? made->c_str() : (made.error().message + "\n").c_str(), made ? stdout : stderr);
   return made ? 0 : 1;
@@ -80,11 +84,12 @@ int main(int argc, char** argv) {
   CLI::App* check =
       app.add_subcommand("check", "read the configuration and verify the log, say what is wrong, and end");
   CLI::App* init = app.add_subcommand("init", "make a new, empty log and its keys; print what trust.toml must say");
-  init->add_option("--origin", options.init.origin, "the log's name, such as log.example.org/hallpass")
+  init->add_option("--name,--origin", options.init.origin, "the log's name, such as log.example.org/hallpass")
       ->type_name("NAME");
   init->add_option("--witness", options.init.witness, "the name of its own witness instead of ORIGIN/witness")
       ->type_name("NAME");
-  init->add_option("--owner", options.init.owner, "the user to give everything to, such as hallpass-hub")
+  init->add_option("--owner", options.init.owner,
+                   "the user to give everything to (default, for root: hallpass-hub, if there is one)")
       ->type_name("USER");
   try {
     app.parse(argc, argv);
