@@ -1,5 +1,6 @@
 #include "agent/fetch/gatherer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/fetch/log_source.h"
@@ -39,6 +40,22 @@ const char* word_for(Errc code) {
 FetchFault fault_of_head(const Error& error) {
   const bool form = error.code == Errc::malformed || error.code == Errc::too_large;
   return {false, std::string(form ? "malformed: " : "untrusted: ") + "checkpoint: " + error.message};
+}
+
+// The first bundle that was read may begin with entries which this reader has verified long ago and advance() does not
+// look at. Other readers of the mirror will: they must be those that the frontier stands on.
+std::optional<std::string> wrong_before(const Frontier& known, const LogAdvance& advanced, const LogFiles& files) {
+  const std::uint64_t before = advanced.from % kTileWidth, size = advanced.head.checkpoint.size;
+  if (before == 0 || advanced.jumped || advanced.from >= size) return std::nullopt;
+  const Result<TileReader::Bundle> bundle = TileReader(files, size).bundle(advanced.from / kTileWidth);
+  if (!bundle) return bundle.error().message;
+  const Result<std::vector<std::string_view>> entries = decode_bundle(bundle->bytes, bundle->count);
+  if (!entries) return bundle->path + ": " + entries.error().message;
+  Frontier part;
+  for (std::uint64_t i = 0; i < before; ++i) part.add(leaf_hash(as_bytes((*entries)[i])));
+  // The smaller subtrees of the whole are those of its last, incomplete bundle.
+  if (std::equal(part.nodes().rbegin(), part.nodes().rend(), known.nodes().rbegin())) return std::nullopt;
+  return bundle->path + ": one of its first " + std::to_string(before) + " entries is not what it was before";
 }
 
 // The mirror alone.
@@ -86,7 +103,12 @@ Gatherer::Attempt Gatherer::follow(const LogPosition& from, const std::string& n
   LogSource source(mirror_, carrier, use_mirror, true);
   std::variant<LogAdvance, LogRefusal> result = advance(from, note, trust_, fleet_, source.files(), hint);
   *used_mirror = source.used_mirror();
-  if (auto* advanced = std::get_if<LogAdvance>(&result)) return std::move(*advanced);
+  if (auto* advanced = std::get_if<LogAdvance>(&result)) {
+    const std::optional<std::string> wrong = wrong_before(from.frontier, *advanced, source.files());
+    if (!wrong) return std::move(*advanced);
+    mirror_.drop();
+    return FetchFault{false, "damaged: " + *wrong};
+  }
   mirror_.drop();
   if (const auto& trouble = source.trouble()) {
     *used_mirror = false;

@@ -227,6 +227,11 @@ def changed_bundle(server, _log):
     server.files["tile/entries/003"] = flipped(server.files["tile/entries/003"], 100)
 
 
+def changed_old_entry(server, _log):
+    """Which the host has verified before, in a bundle that has grown."""
+    server.files["tile/entries/002"] = flipped(server.files["tile/entries/002"], 100)
+
+
 def changed_length(server, _log):
     server.files["tile/entries/003"] = flipped(server.files["tile/entries/003"], 1)
 
@@ -326,6 +331,7 @@ HOSTILE = [
     (swapped_bundles, ["tile/entries/00"]),
     (changed_checkpoint, ["untrusted", "checkpoint"]),
     (changed_bundle, ["damaged", "tile/entries/003"]),
+    (changed_old_entry, ["damaged", "tile/entries/002", "what it was before"]),
     (changed_length, ["malformed", "tile/entries/003"]),
     (changed_policy, ["damaged", ".toml"]),
     (changed_signature, ["damaged", ".sig"]),
