@@ -16,7 +16,7 @@
 namespace hallpass {
 
 inline constexpr std::uint64_t kTileWidth = 256;
-inline constexpr std::size_t kMaxTileBytes = 256 * 32;
+inline constexpr std::size_t kMaxTileBytes = std::size_t{256} * 32;
 inline constexpr std::size_t kMaxEntryBytes = 65535;
 inline constexpr std::size_t kMaxBundleBytes = 256 * (kMaxEntryBytes + 2);
 inline constexpr std::string_view kCheckpointPath = "checkpoint";
