@@ -104,6 +104,10 @@ Status Context::refresh(Workspace& workspace, const std::string* note) {
   return Unit{};
 }
 
+void Context::catch_up() {
+  if (const auto mirror = hub()) tell(mirror.value()->sync(now()));
+}
+
 // Errors say that there is no copy: what cannot be brought up to date can be read all the same.
 Result<Workspace> Context::open_copy(const SyncReport& report) {
   const HubMirror& mirror = *hub_;

@@ -51,6 +51,8 @@ class Context {
   Result<Workspace> open_quietly();
   // Opens the place again. Tells of a hub only what it has not told before. `note`: HubMirror::sync.
   Status refresh(Workspace& workspace, const std::string* note = nullptr);
+  // Brings the copy of the hub up to date after publishing; a workspace that is open stays as it is.
+  void catch_up();
   // Before signing: hosts will not take what an unsigned policy allows.
   void warn_of_policy(const Workspace& workspace);
   Result<Identity> identity(const Policy& policy) const;

@@ -43,7 +43,7 @@ int deliver_to_hub(Context& context, Workspace& workspace, const std::vector<Sta
   *name = workspace.place();
   // Our copy has it too, should the hub go away before the log brings it back.
   if (const auto kept = workspace.publish(added); !kept) out.warn(kept.error().message);
-  if (const auto read = context.refresh(workspace); !read) out.warn(read.error().message);
+  context.catch_up();
   return 0;
 }
 
