@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "agent/docket.h"
+#include "host/paths.h"
 
 namespace hallpass {
 namespace {
@@ -60,7 +61,9 @@ void LoginWatch::look(std::string_view datagram) {
   const std::optional<ModuleEvent> record = read_module_event(datagram);
   if (!record) return;
   ++counts_[std::string(event_info(record->event).name)];
-  journal_.alert(record->event, record->message, record->fields);
+  // Who hands a grant in gets nothing by it, and it may happen ten times a day: the journal is enough.
+  const bool handing_in = record->event == Event::login_exempt && record->field("ACCOUNT") == paths::kDropAccount;
+  if (!handing_in) journal_.alert(record->event, record->message, record->fields);
   const Seconds now = seams_.clock().boottime;
   if (record->event == Event::login_refused) refused(*record, now);
   if (record->event == Event::login_admitted || record->event == Event::sudo_allowed) used(*record, now);

@@ -1,5 +1,5 @@
-// What comes in on standard input: lines of grant files, and proofs that statements are in a log. docs/formats.md,
-// "Carried grants".
+// What comes in on standard input: lines of grant files, and proofs that statements are in a log. hallpass-drop(8),
+// "INPUT".
 //
 // Nothing is verified here, for that is the agent's work: this only keeps junk out, so that who typed the wrong thing
 // hears of it at once.

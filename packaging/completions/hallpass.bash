@@ -6,7 +6,7 @@ _hallpass() {
     case ${COMP_WORDS[i]} in
       --dir) dir=(--dir "${COMP_WORDS[i+1]/#\~\//$HOME/}"); ((i++)) ;;
       --config | --as | --key | --target | --reason | --ticket | --duration | --param | --not-before | --respond-by | --output | --timeout | \
-        --comment | --subject | --host | --state | -[tdprocs]) ((i++)) ;;
+        --comment | --subject | --host | --state | --ssh-option | --user | -[tdprocs]) ((i++)) ;;
       -*) ;;
       =) ((i++)) ;;
       *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; elif [ -z "$sub" ]; then sub=${COMP_WORDS[i]}; fi ;;
@@ -26,10 +26,10 @@ _hallpass() {
     -p | --param)
       words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null)
       if [ -n "$name" ]; then words=$(sed -n "s/^$name=//p" <<<"$words"); else compopt -o nospace 2>/dev/null; fi ;;
-    -r | --reason | --ticket | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
+    -r | --reason | --ssh-option | --user | --ticket | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
     *)
       case $command in
-        "") words="request approve deny revoke list show explain policy time done host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
+        "") words="request approve deny revoke carry list show explain policy time done host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
         request)
           if [ -z "$sub" ] && [[ $cur != -* ]]; then words=$(hallpass "${dir[@]}" complete runbooks 2>/dev/null)
           else words="--target --reason --ticket --duration --param --not-before --respond-by --output --wait --timeout"; fi ;;
@@ -42,6 +42,10 @@ _hallpass() {
               explain) words="--host --json" ;;
               show) words="--json" ;;
             esac
+          else words=$(hallpass "${dir[@]}" complete ids 2>/dev/null); fi ;;
+        carry)
+          if [[ $cur == -* ]]; then words="--ssh-option --user --json"
+          elif [ -z "$sub" ]; then words=$(hallpass "${dir[@]}" complete hosts 2>/dev/null)
           else words=$(hallpass "${dir[@]}" complete ids 2>/dev/null); fi ;;
         list) words="--all --mine --state --json" ;;
         policy)

@@ -1,5 +1,5 @@
 # fish completion for hallpass(1). Words from the policy come from the hidden command `hallpass complete`.
-set -l commands request approve deny revoke list show explain policy time done host version
+set -l commands request approve deny revoke carry list show explain policy time done host version
 complete -c hallpass -f
 complete -c hallpass -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c hallpass -l dir -x -a "(__fish_complete_directories)" -d "Directory of the policy"
@@ -25,6 +25,9 @@ complete -c hallpass -n "__fish_seen_subcommand_from request approve" -s d -l du
 complete -c hallpass -n "__fish_seen_subcommand_from approve deny" -s c -l comment -x -d "Words"
 complete -c hallpass -n "__fish_seen_subcommand_from request approve deny revoke" -s o -l output -r -F -d "Write there"
 complete -c hallpass -n "__fish_seen_subcommand_from approve deny revoke show explain" -a "(hallpass complete ids 2>/dev/null)"
+complete -c hallpass -n "__fish_seen_subcommand_from carry" -a "(hallpass complete hosts 2>/dev/null; hallpass complete ids 2>/dev/null)"
+complete -c hallpass -n "__fish_seen_subcommand_from carry" -l ssh-option -x -d "Option of ssh"
+complete -c hallpass -n "__fish_seen_subcommand_from carry" -l user -x -d "Account that takes grants"
 complete -c hallpass -n "__fish_seen_subcommand_from explain" -l host -x -a "(hallpass complete hosts 2>/dev/null)" -d "As this host"
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s a -l all -d "All"
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s m -l mine -d "Mine"
