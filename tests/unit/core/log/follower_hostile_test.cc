@@ -315,6 +315,40 @@ void test_tiles(void**) {
   assert_int_equal(wrong_tiles(), 0);
 }
 
+// A log of three levels, where a tile above is damaged: it is named, and not the ones below it, which are as they were.
+int wrong_levels() {
+  TestLog log = make_log(10);
+  log.add_epoch(0, 0, kNow);
+  log.add_some(65800 - 11);
+  log.add_epoch(0, 0, kNow + 16 * kDay);
+  log.add_some(199);
+  log.add_epoch(65800, 0, kNow + 32 * kDay);
+  const std::string note = log.publish();
+  const EpochHint hint{66000, 65800, 0};
+  const LogPosition position = position_at(kKnown);
+  const auto said = [&](const Files& files) -> std::string {
+    const auto result = hallpass::advance(position, note, log.trust(), "acme", reading(files), hint);
+    const auto* refusal = std::get_if<LogRefusal>(&result);
+    return refusal == nullptr ? "" : refusal->message;
+  };
+  int wrong = wrong_if(!said(log.files).empty(), said(log.files).c_str());
+  const std::pair<const char*, const char*> damages[] = {
+      {"tile/1/000", "tile/1/000 does not fit tile/2/000.p/1"},
+      {"tile/0/001", "tile/0/001 does not fit tile/1/000"},
+      {"tile/2/000.p/1", "tile/1/000 does not fit tile/2/000.p/1"},
+  };
+  for (const auto& [path, expected] : damages) {
+    Files files = log.files;
+    flip(files, path, files.at(path).size() < 64 ? 0 : 44 * 32);
+    if (path == std::string_view("tile/1/000")) flip(files, path, 1 * 32);
+    wrong += wrong_if(said(files) != expected, (path + std::string(": ") + said(files)).c_str());
+  }
+  return wrong;
+}
+void test_levels(void**) {
+  assert_int_equal(wrong_levels(), 0);
+}
+
 // Appends an epoch to the log and publishes it.
 std::function<void(Carried&)> with_epoch(std::uint64_t live_from, std::uint64_t policy, long long day,
                                          const char* fleet = "acme") {
@@ -444,6 +478,7 @@ void test_later(void**) {
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(test_histories), cmocka_unit_test(test_files),
                               cmocka_unit_test(test_tiles),     cmocka_unit_test(test_epochs),
-                              cmocka_unit_test(test_flips),     cmocka_unit_test(test_later)};
+                              cmocka_unit_test(test_flips),     cmocka_unit_test(test_later),
+                              cmocka_unit_test(test_levels)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

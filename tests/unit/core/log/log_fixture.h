@@ -35,11 +35,11 @@ inline Digest naive_root(const std::vector<Digest>& leaves, std::size_t low, std
 
 using Files = std::map<std::string, std::string>;
 
+// Keeps no limit: the reader must see to that by itself.
 inline LogFiles reading(const Files& files) {
-  return [&files](const std::string& path, std::size_t limit) -> Result<std::string> {
+  return [&files](const std::string& path, std::size_t) -> Result<std::string> {
     const auto file = files.find(path);
     if (file == files.end()) return Error{Errc::not_found, path + " is not there"};
-    if (file->second.size() > limit) return Error{Errc::too_large, path + " is too long"};
     return file->second;
   };
 }
