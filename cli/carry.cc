@@ -149,14 +149,19 @@ std::vector<Statement> to_carry(const Workspace& workspace, std::span<const Dige
 
 Result<Carried> carry(Context& context, const Workspace& workspace, const Route& route,
                       std::span<const Statement> statements) {
-  auto proofs = proofs_for(context, workspace, statements);
-  if (!proofs) return proofs.error();
-  std::vector<std::string> documents;
+  std::vector<std::string> proofs, documents;
+  // Not carrying would help nobody: revocations need no proof, and most hosts ask for none.
+  if (auto made = proofs_for(context, workspace, statements)) {
+    proofs = std::move(made).value();
+  } else {
+    context.out().warn(fmt::format("carried without proofs from the log, which hosts with require_log ask for: {}",
+                                   made.error().message));
+  }
   for (const Statement& s : statements) documents.push_back(s.envelope() + "\n");
-  documents.insert(documents.end(), proofs->begin(), proofs->end());
+  documents.insert(documents.end(), proofs.begin(), proofs.end());
   Carried carried;
   carried.statements = statements.size();
-  carried.proofs = proofs->size();
+  carried.proofs = proofs.size();
   const std::vector<std::string> command = ssh_command(context, route);
   for (const std::string& stream : streams_of(documents)) {
     const auto finished = run(command, Streams::fed, stream);

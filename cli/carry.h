@@ -40,7 +40,8 @@ std::string_view to_string(Carried::State state);
 std::vector<Statement> to_carry(const Workspace& workspace, std::span<const Digest> grants);
 
 // One or more runs of ssh, each with as much as hallpass-drop takes at once; ends with the first that is not done.
-// ssh asks for passphrases, PINs and touches as ever. Errors: unavailable (no ssh), those of proofs_for.
+// ssh asks for passphrases, PINs and touches as ever. Where no proofs can be had, a warning says so. Error:
+// unavailable (no ssh).
 Result<Carried> carry(Context& context, const Workspace& workspace, const Route& route,
                       std::span<const Statement> statements);
 
