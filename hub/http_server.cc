@@ -158,8 +158,9 @@ void HttpServer::finish_drain() {
   std::exchange(drained_, nullptr)();
 }
 
-bool HttpServer::take_body_bytes(std::size_t count) {
-  if (body_bytes_ + count > kMaxBodiesBytes) return false;
+bool HttpServer::take_body_bytes(std::size_t count, std::size_t size) {
+  const std::size_t most = kMaxBodiesBytes + (size <= kSmallBodyBytes ? kSmallBodiesBytes : 0);
+  if (body_bytes_ + count > most) return false;
   body_bytes_ += count;
   return true;
 }

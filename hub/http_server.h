@@ -21,8 +21,11 @@ namespace hallpass::hub {
 inline constexpr Seconds kRequestTime{30};  // for a header, a body, and each part of an answer
 inline constexpr Seconds kIdleTime{75};     // between requests
 inline constexpr std::size_t kMaxHeaderBytes = 8192;
-// Of all bodies that are being received.
+// Of all bodies that are being received or not yet answered. Small ones have room beside the others: a revocation gets
+// in while somebody fills the rest.
 inline constexpr std::size_t kMaxBodiesBytes = std::size_t{256} * 1024 * 1024;
+inline constexpr std::size_t kSmallBodiesBytes = std::size_t{64} * 1024 * 1024;
+inline constexpr std::size_t kSmallBodyBytes = std::size_t{16} * 1024;
 
 struct ServerOptions {
   HubConfig config;
@@ -54,7 +57,8 @@ class HttpServer {
   bool draining() const { return draining_; }
   const std::string& date() const { return date_; }
   void answered(const HttpRequest& request, int status, std::size_t bytes);
-  bool take_body_bytes(std::size_t count);  // false: all bodies together hold too much
+  // For a body of `size` bytes so far; false: all together hold too much.
+  bool take_body_bytes(std::size_t count, std::size_t size);
   void give_body_bytes(std::size_t count) { body_bytes_ -= count; }
 
  private:

@@ -73,25 +73,6 @@ void take_header(const Parser& parser, HttpRequest& into) {
   into.keep_alive = message.keep_alive();
 }
 
-// What a body takes of the server's room, for as long as it is being received.
-class BodyShare {
- public:
-  explicit BodyShare(HttpServer& server) : server_(server) {}
-  ~BodyShare() { server_.give_body_bytes(held_); }
-  BodyShare(const BodyShare&) = delete;
-  BodyShare& operator=(const BodyShare&) = delete;
-  bool grow_to(std::size_t size) {
-    if (size <= held_) return true;
-    if (!server_.take_body_bytes(size - held_)) return false;
-    held_ = size;
-    return true;
-  }
-
- private:
-  HttpServer& server_;
-  std::size_t held_ = 0;
-};
-
 }  // namespace
 
 void HttpSession::give_time(Seconds time) {
@@ -146,6 +127,19 @@ asio::awaitable<bool> HttpSession::await_first_byte() {
   co_return more;
 }
 
+// Of the room for all bodies, until this one is answered.
+bool HttpSession::hold(std::size_t size) {
+  if (size <= held_) return true;
+  if (!server_.take_body_bytes(size - held_, size)) return false;
+  held_ = size;
+  return true;
+}
+
+void HttpSession::let_go() {
+  server_.give_body_bytes(held_);
+  held_ = 0;
+}
+
 template <class P>
 asio::awaitable<error_code> HttpSession::parse_header(P& parser) {
   error_code ec;
@@ -161,7 +155,6 @@ asio::awaitable<error_code> HttpSession::parse_header(P& parser) {
 
 template <class P>
 asio::awaitable<error_code> HttpSession::parse_body(P& parser) {
-  BodyShare share(server_);
   error_code ec;
   while (!parser.is_done()) {
     if (!buffer_.empty()) {
@@ -172,7 +165,7 @@ asio::awaitable<error_code> HttpSession::parse_body(P& parser) {
       if (used > 0 && !ec) continue;
       if (buffer_.size() > 2 * kMaxHeaderBytes) co_return http::error::bad_chunk_extension;  // a line without end
     }
-    if (!share.grow_to(parser.get().body().size() + buffer_.size())) co_return http::error::buffer_overflow;
+    if (!hold(parser.get().body().size() + buffer_.size())) co_return http::error::buffer_overflow;
     if (!co_await fill()) co_return http::error::end_of_stream;
   }
   co_return error_code{};
@@ -256,6 +249,7 @@ asio::awaitable<void> HttpSession::run() {
     // However long it takes to verify and to make durable: the service answers each body.
     deadline_ = Moment::max();
     if (got == Got::request) response = co_await server_.answer(*this, request);
+    let_go();
     if (response.status == 0) co_return;  // the peer has gone
     more = co_await send(request, response);
   }

@@ -15,6 +15,9 @@ class HttpServer;
 class HttpSession {
  public:
   HttpSession(HttpServer& server, std::unique_ptr<Wire> wire) : server_(server), wire_(std::move(wire)) {}
+  ~HttpSession() { let_go(); }
+  HttpSession(const HttpSession&) = delete;
+  HttpSession& operator=(const HttpSession&) = delete;
 
   asio::awaitable<void> run();
   // Waits until the head has more than `after` entries, the server drains, or the poll's time is over. False: the peer
@@ -38,6 +41,8 @@ class HttpSession {
   asio::awaitable<error_code> parse_header(Parser& parser);
   template <class Parser>
   asio::awaitable<error_code> parse_body(Parser& parser);
+  bool hold(std::size_t size);
+  void let_go();
   bool peer_has_gone();
   void give_time(Seconds time);
 
@@ -47,6 +52,7 @@ class HttpSession {
   Doing doing_ = Doing::working;
   Moment deadline_ = Moment::max();
   std::uint64_t after_ = 0;
+  std::size_t held_ = 0;  // bytes of the server's room for bodies
   bool woken_ = false;
 };
 

@@ -9,6 +9,8 @@
 namespace hallpass::hub {
 namespace {
 
+constexpr Seconds kToldAgain{900};
+
 struct PolicyBody {
   std::string toml, sig;
 };
@@ -79,6 +81,9 @@ void Service::restore_statement(std::uint64_t index, const std::string& entry) {
     const auto opened = open_statement(entry, trust_.fleet, *registry_.in_force()->policy);
     if (opened) {
       registry_.add(*opened, index, seams_.now());
+      // Perhaps a crash came before those were told whom it concerns; the queue knows what it has.
+      const bool recent = opened->made_at() + kToldAgain > seams_.now();
+      if (recent && seams_.notices != nullptr) to_tell_.emplace_back(*opened, index);
       return;
     }
   }
@@ -93,6 +98,7 @@ void Service::restored() {
   }
   unopened_.clear();
   registry_.forget_old(seams_.now());
+  if (!to_tell_.empty()) workers_->give("(notices)", 0, false, [this] { tell_waiting(); });
 }
 
 void Service::post_policy(std::string body, Answered answered) {
