@@ -24,6 +24,8 @@ class HttpCarrier : public Carrier {
   Result<std::string> head(std::uint64_t after, bool wait, const std::function<bool()>& until_told = {});
   // It knows no waiting (for now): to be asked every `poll`. Known after the first head() that waits.
   bool plain() const { return std::chrono::steady_clock::now() < plain_until_; }
+  // Something was asked of it since the start, or since renew().
+  bool connected() const { return client_ != nullptr; }
   const SourceUrl& url() const { return url_; }
   std::size_t received() const { return received_; }  // bytes over the wire since the start
   // The next request begins with a new connection and a token read anew.

@@ -185,8 +185,11 @@ void Program::failed(std::size_t source, const FetchFault& fault) {
 bool Program::ask(std::size_t source, bool wait) {
   HttpCarrier& carrier = *carriers_[source];
   const Moment asked_at = clock_now();
-  const bool can_wait = wait && !carrier.plain();
-  Result<std::string> note = carrier.head(gatherer_.size(), wait, [this] { return waits_on(); });
+  // A hub that was put back to an older copy would let us wait for what we have already: so at first it only shows what
+  // it has.
+  const bool first = !carrier.connected();
+  const bool can_wait = wait && !first && !carrier.plain();
+  Result<std::string> note = carrier.head(gatherer_.size(), wait && !first, [this] { return waits_on(); });
   if (ending_) return false;
   if (!note && can_wait && !waits_on()) {  // broken off, because the agent needs older policies
     const std::optional<FetchFault> fault = gatherer_.take_policies(carrier);

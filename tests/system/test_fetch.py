@@ -1,4 +1,4 @@
-"""hallpass-fetch against carriers good and bad: what they may bring into the mirror, what is said of them, and who is asked next.
+"""hallpass-fetch and servers that do what they should: what it brings into the mirror, how much it reads, how it goes on.
 
 The logs are made by Python (lib/log_maker.py); what lies in the mirror is compared with what the maker meant.
 """
@@ -7,72 +7,11 @@ import signal
 import subprocess
 import time
 
-import pytest
-
-from .lib import host
-from .lib.file_server import FileServer, Nginx, certificate
-from .lib.fleet import Fleet
+from .lib.fetch_fixtures import complete, days_ago, fetch, fleet, log, serve, until  # noqa: F401 (fixtures)
+from .lib.file_server import Nginx
+from .lib.hub import Hub
 from .lib.local_fetch import LocalFetch
-from .lib.log_maker import DAY, LogMaker, tlog
-
-
-@pytest.fixture(scope="module")
-def fleet():
-    made = Fleet()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def log(fleet):
-    """700 entries: a policy, an epoch, three bundles, the last one partial."""
-    fleet.version = 0
-    made = LogMaker()
-    policy = made.add_policy(fleet)
-    made.add_epoch(policy=policy)
-    made.fill(698)
-    return made
-
-
-@pytest.fixture
-def serve():
-    made = []
-
-    def make(*args, **options):
-        made.append(FileServer(*args, **options))
-        return made[-1]
-    yield make
-    for server in made:
-        server.close()
-
-
-@pytest.fixture
-def fetch(build, tmp_path, fleet, log):
-    made = LocalFetch(build, tmp_path / "root", fleet, log)
-    yield made
-    made.stop(signal.SIGKILL)
-
-
-def until(probe, **limits):
-    return host.eventually("the fetcher", probe, **limits)
-
-
-def flipped(content: bytes, at=None) -> bytes:
-    at = len(content) // 2 if at is None else at
-    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1:]
-
-
-def complete(fetch, log, start=0):
-    """The mirror holds the log's newest head and every entry from `start` on, byte for byte."""
-    assert fetch.size() == len(log.entries)
-    have, meant = fetch.everything(), log.files()
-    for path, content in meant.items():
-        if path.startswith("tile/entries/") and int(path.split("/")[2].split(".")[0]) >= start // 256:
-            assert have[path] == content, path
-    for path, content in have.items():
-        if path.startswith("tile/") and path in meant:
-            assert content == meant[path], path
-    tlog.open_note(have["checkpoint"], [log.key.vkey, log.witness.vkey])
+from .lib.log_maker import LogMaker, tlog
 
 
 # --- good carriers
@@ -130,7 +69,7 @@ def test_a_new_host_begins_at_the_epoch(fetch, fleet, serve, log):
     long = LogMaker(like=log)
     policy = long.add_policy(fleet)
     start = long.fill(256 * 80, size=400)
-    long.add_epoch(live_from=0, policy=policy, at=time.time() - 16 * DAY)
+    long.add_epoch(live_from=0, policy=policy, at=days_ago(16))
     live = long.fill(500, size=400)
     long.add_epoch(live_from=live, policy=policy)
     long.fill(20, size=400)
@@ -172,248 +111,6 @@ def test_token(fetch, log, serve):
     run = fetch.once(server.url, more='token_file = "/etc/hallpass/fetch.token"\n')
     assert run.returncode == 0 and "s3cret-word" not in run.stderr
     complete(fetch, log)
-
-
-# --- bad carriers: what each does to a log that has grown by 400, and what is said of it
-
-def older(server, log):
-    server.files["checkpoint"] = log.note(650)
-
-
-def other_history_of_the_same_size(server, log):
-    other = LogMaker(like=log)
-    other.fill(699, word="other")
-    other.add(log.entries[0])
-    other.fill(len(log.entries) - 700, word="other")
-    server.put(other.files())
-
-
-def forked_at_the_size_known(server, log):
-    other = LogMaker(like=log)
-    other.fill(700, word="other")
-    server.put(other.files())
-
-
-def foreign_log(server, log):
-    other = LogMaker()
-    other.fill(len(log.entries))
-    server.put(other.files())
-
-
-def no_witness(server, log):
-    server.files["checkpoint"] = log.note(witness=False)
-
-
-def missing_bundle(server, _log):
-    del server.files["tile/entries/003"]
-
-
-def missing_entry(server, log):
-    left = list(log.entries)
-    del left[900]
-    server.files.update(tlog.bundles(left + [b"filler"]))
-
-
-def swapped_bundles(server, _log):
-    files = server.files
-    files["tile/entries/002"], files["tile/entries/003"] = files["tile/entries/003"], files["tile/entries/002"]
-
-
-def changed_checkpoint(server, _log):
-    server.files["checkpoint"] = flipped(server.files["checkpoint"], 20)
-
-
-def changed_bundle(server, _log):
-    server.files["tile/entries/003"] = flipped(server.files["tile/entries/003"], 100)
-
-
-def changed_old_entry(server, _log):
-    """Which the host has verified before, in a bundle that has grown."""
-    server.files["tile/entries/002"] = flipped(server.files["tile/entries/002"], 100)
-
-
-def changed_length(server, _log):
-    server.files["tile/entries/003"] = flipped(server.files["tile/entries/003"], 1)
-
-
-def changed_policy(server, log):
-    path = f"policy/{log.policies[-1]['sha256']}.toml"
-    server.files[path] = flipped(server.files[path])
-
-
-def changed_signature(server, log):
-    path = f"policy/{log.policies[-1]['sha256']}.sig"
-    at = server.files[path].index(b'"sig":"') + 200
-    server.files[path] = server.files[path][:at] + (b"A" if server.files[path][at:at + 1] != b"A" else b"B") + server.files[path][at + 1:]
-
-
-def missing_policy(server, log):
-    del server.files[f"policy/{log.policies[-1]['sha256']}.toml"]
-
-
-def changed_tile_of_the_policy(server, log):
-    path = f"tile/0/{log.policies[-1]['index'] // 256:03d}"
-    server.files[path] = flipped(server.files[path], 32 * ((log.policies[-1]["index"] % 256) ^ 1))
-
-
-def garbage_policies(server, _log):
-    server.files["policies"] = b"\x7fELF" + b"\0" * 100
-
-
-def garbage_hint(server, _log):
-    server.files["epoch"] = b"{"
-
-
-def lying_hint(server, _log):
-    server.files["epoch"] = b'{"index":1000,"live_from":768,"policy":0}\n'
-
-
-def garbage_head(server, _log):
-    server.files["checkpoint"] = bytes(range(256)) * 4
-
-
-def html_head(server, _log):
-    server.files["checkpoint"] = b"<html>Please log in</html>"
-
-
-def huge_head(server, _log):
-    server.files["checkpoint"] += b"x" * 70000
-
-
-def redirecting_head(server, _log):
-    server.redirect("checkpoint", "http://elsewhere.example.org/checkpoint")
-
-
-def redirecting_file(server, _log):
-    server.redirect("tile/entries/003", "http://elsewhere.example.org/tile")
-
-
-def bomb(server, _log):
-    server.bomb("tile/entries/003")
-
-
-def bomb_of_a_head(server, _log):
-    server.bomb("checkpoint", "deflate")
-
-
-def endless_file(server, _log):
-    server.endless("tile/entries/003")
-
-
-def endless_head(server, _log):
-    server.endless("checkpoint")
-
-
-def endless_headers(server, _log):
-    server.endless_headers("checkpoint")
-
-
-def dripping_file(server, _log):
-    server.drip("tile/entries/003")
-
-
-def cut_file(server, _log):
-    server.cut("tile/entries/003")
-
-
-def out_of_order(server, _log):
-    server.status("checkpoint", 503)
-
-
-HOSTILE = [
-    (older, ["rollback", "checkpoint", "650", "700"]),
-    (other_history_of_the_same_size, ["fork"]),
-    (forked_at_the_size_known, ["fork", "checkpoint", "700"]),
-    (foreign_log, ["untrusted", "checkpoint"]),
-    (no_witness, ["untrusted", "checkpoint", "witness"]),
-    (missing_bundle, ["missing", "tile/entries/003"]),
-    (missing_entry, ["damaged", "tile/entries/003", "900"]),
-    (swapped_bundles, ["tile/entries/00"]),
-    (changed_checkpoint, ["untrusted", "checkpoint"]),
-    (changed_bundle, ["damaged", "tile/entries/003"]),
-    (changed_old_entry, ["damaged", "tile/entries/002", "what it was before"]),
-    (changed_length, ["malformed", "tile/entries/003"]),
-    (changed_policy, ["damaged", ".toml"]),
-    (changed_signature, ["damaged", ".sig"]),
-    (missing_policy, ["missing", ".toml"]),
-    (changed_tile_of_the_policy, ["damaged", ".sig"]),
-    (garbage_policies, ["malformed", "policies"]),
-    (garbage_hint, ["malformed", "epoch"]),
-    (lying_hint, ["epoch"]),
-    (garbage_head, ["malformed", "checkpoint"]),
-    (html_head, ["malformed", "checkpoint"]),
-    (huge_head, ["checkpoint", "65536"]),
-    (redirecting_head, ["checkpoint", "redirects to http://elsewhere.example.org/checkpoint"]),
-    (redirecting_file, ["tile/entries/003", "redirects to http://elsewhere.example.org/tile"]),
-    (bomb, ["too large", "tile/entries/003"]),
-    (bomb_of_a_head, ["checkpoint", "65536"]),
-    (endless_file, ["too large", "tile/entries/003"]),
-    (endless_head, ["checkpoint", "65536"]),
-    (endless_headers, ["checkpoint", "headers"]),
-    (dripping_file, ["tile/entries/003", "within 2 s"]),
-    (cut_file, ["tile/entries/003", "complete"]),
-    (out_of_order, ["checkpoint", "503"]),
-]
-
-
-@pytest.mark.parametrize("do, words", HOSTILE, ids=[do.__name__ for do, _ in HOSTILE])
-def test_a_hostile_carrier_is_named_and_the_next_one_asked(fetch, fleet, log, serve, do, words):
-    good = serve(log.files())
-    assert fetch.once(good.url).returncode == 0
-    before = fetch.everything()
-    log.add_policy(fleet)
-    log.fill(399)
-    bad = serve(log.files())
-    do(bad, log)
-    run = fetch.once(bad.url)
-    assert run.returncode == 1
-    assert fetch.everything() == before, "the mirror has changed"
-    assert fetch.status()["fault"]["url"] == bad.url and fetch.status()["url"] is None
-    good.put(log.files())
-    run = fetch.once(bad.url, good.url)
-    assert run.returncode == 0, run.stderr
-    complete(fetch, log)
-    named = [line for line in run.stderr.splitlines() if f">{bad.url}: " in line]
-    assert len(named) == 1 and f"trying {good.url}" in named[0], run.stderr
-    assert all(word in named[0] for word in words), named[0]
-    assert bad.sent < 64 << 20
-    if do not in (older,):
-        assert not any("rollback" in line for line in run.stderr.splitlines())
-
-
-NEW_HOST = [("tile/1/000.p/5", "damaged"), ("tile/entries/004", "damaged"), ("tile/entries/005.p/118", "damaged")]
-
-
-@pytest.mark.parametrize("path, word", NEW_HOST)
-def test_a_changed_byte_before_a_new_host(fetch, fleet, serve, log, path, word):
-    long = LogMaker(like=log)
-    policy = long.add_policy(fleet)
-    long.fill(1023)
-    long.add_epoch(live_from=0, policy=policy, at=time.time() - 16 * DAY)
-    live = long.fill(372)
-    long.add_epoch(live_from=live, policy=policy)
-    assert path in long.files() and len(long.entries) == 1398
-    bad = serve(long.files())
-    bad.files[path] = flipped(bad.files[path], 5)
-    run = fetch.once(bad.url)
-    assert run.returncode == 1 and fetch.note() is None and fetch.files() == []
-    assert word in run.stderr and path in run.stderr, run.stderr
-    good = serve(long.files())
-    assert fetch.once(bad.url, good.url).returncode == 0
-    complete(fetch, long, live)
-
-
-def test_a_bad_certificate(fetch, log, serve, tmp_path):
-    ours, wrong = certificate(tmp_path), certificate(tmp_path, "hub.example.org")
-    good, stranger = serve(log.files(), tls=ours), serve(log.files(), tls=wrong)
-    run = fetch.once(stranger.url.replace("127.0.0.1", "localhost"), good.url, more=f'ca_file = "{tmp_path}/none.pem"\n')
-    assert run.returncode == 1 and "ca_file" in run.stderr
-    (fetch.root / "ca.pem").write_text(open(ours[0]).read() + open(wrong[0]).read())
-    run = fetch.once(stranger.url, good.url, more='ca_file = "/ca.pem"\n')      # a believed one, of another name
-    assert run.returncode == 0 and f"{stranger.url}: unavailable" in run.stderr and "certificate is not believed" in run.stderr
-    complete(fetch, log)
-    run = fetch.once(good.url)      # by the system's authorities
-    assert run.returncode == 1 and "certificate is not believed" in run.stderr
 
 
 # --- over time
@@ -518,7 +215,7 @@ def test_an_older_head_is_refused_though_the_position_is_lost(fetch, log, serve)
 def test_what_nobody_needs_goes(fetch, fleet, log, serve):
     long = LogMaker(like=log)
     policy = long.add_policy(fleet)
-    long.add_epoch(policy=policy, at=time.time() - 16 * DAY)
+    long.add_epoch(policy=policy, at=days_ago(16))
     long.fill(600)
     server = serve(long.files())
     assert fetch.once(server.url).returncode == 0
@@ -542,7 +239,7 @@ def test_an_agent_that_was_off_for_weeks_finds_its_way(fetch, fleet, log, serve)
     """It begins at the newest epoch, and wants proof that the log still contains what it knows."""
     long = LogMaker(like=log)
     policy = long.add_policy(fleet)
-    long.add_epoch(policy=policy, at=time.time() - 40 * DAY)
+    long.add_epoch(policy=policy, at=days_ago(40))
     long.fill(698)
     server = serve(long.files())
     fetch.in_force(1, log=(700, long.root(700)))
@@ -551,7 +248,7 @@ def test_an_agent_that_was_off_for_weeks_finds_its_way(fetch, fleet, log, serve)
     for name in ("checkpoint", "position.json"):
         (agent.mirror / name).write_bytes((fetch.mirror / name).read_bytes())
     long.fill(1500)
-    long.add_epoch(policy=policy, at=time.time() - 20 * DAY)
+    long.add_epoch(policy=policy, at=days_ago(20))
     server.put(long.files())
     assert fetch.once().returncode == 0
     live = long.fill(300)
@@ -612,3 +309,72 @@ def test_configuration(fetch, log):
     (fetch.root / "etc/hallpass/trust.toml").write_text((fetch.root / "etc/hallpass/trust.toml").read_text().split("[log]")[0])
     run = subprocess.run(fetch.argv("--check"), capture_output=True, text=True, check=False)
     assert run.returncode == 78 and "[log]" in run.stderr
+
+
+# --- the real hub
+
+class NotOurs:
+    """The table that hallpass-hub prints, where LocalFetch expects a log's maker."""
+
+    def __init__(self, keys):
+        self.table = keys[keys.index("[log]"):]
+
+    def trust(self):
+        return self.table
+
+
+def test_with_a_hub(build, fleet, tmp_path):
+    fleet.version = 0
+    with Hub(build, fleet) as hub:
+        (tmp_path / "token").write_text(hub.TOKEN)
+        mine = LocalFetch(build, tmp_path / "root", fleet, NotOurs(hub.keys))
+        (mine.root / "token").write_text(hub.TOKEN)
+        files = Nginx(hub.log, tmp_path / "nginx")
+        try:
+            mine.start(f"http://127.0.0.1:{hub.port}", files.url, more='token_file = "/token"\n')
+            until(lambda: mine.size() == hub.size())
+            assert (mine.mirror / "policies/policy-1.toml").exists()
+            slowest = 0
+            for _ in range(5):
+                hub.post(fleet.request())
+                posted, size = time.monotonic(), hub.size()
+                until(lambda size=size: mine.size() >= size, every=0.002)
+                slowest = max(slowest, time.monotonic() - posted)
+            assert slowest < 1
+            print(f"in the mirror {slowest * 1000:.0f} ms after it was taken, at most")
+            # The hub dies: its files are as good. It comes back: news come from it again.
+            hub.stop(signal.SIGKILL)
+            until(lambda: mine.status()["url"] == files.url, within=15)
+            hub.start()
+            hub.post(fleet.request())
+            until(lambda: mine.size() == hub.size(), within=20)
+        finally:
+            files.close()
+            mine.stop(signal.SIGKILL)
+
+
+def test_a_hub_put_back_to_an_older_copy_is_noticed_at_once(build, fleet, tmp_path):
+    fleet.version = 0
+    with Hub(build, fleet) as hub:
+        mine = LocalFetch(build, tmp_path / "root", fleet, NotOurs(hub.keys))
+        (mine.root / "token").write_text(hub.TOKEN)
+        hub.stop()
+        for name in ("log", "state"):
+            subprocess.run(["cp", "-a", hub.dir / name, tmp_path / name], check=True)
+        hub.start()
+        hub.post(fleet.request())
+        mine.start(f"http://127.0.0.1:{hub.port}", more='token_file = "/token"\n')
+        until(lambda: mine.size() == hub.size())
+        before = mine.everything()
+        hub.stop(signal.SIGKILL)
+        for name in ("log", "state"):
+            subprocess.run(["rm", "-rf", hub.dir / name], check=True)
+            subprocess.run(["cp", "-a", tmp_path / name, hub.dir / name], check=True)
+        hub.write_config()      # on the same port
+        hub.start()
+        until(lambda: "rollback" in mine.said(), within=15)
+        hub.post(fleet.request("bob", "quick"))
+        hub.post(fleet.request("bob", "quick"))
+        until(lambda: "fork" in mine.said(), within=30)
+        assert mine.everything() == before
+        mine.stop(signal.SIGKILL)
