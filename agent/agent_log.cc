@@ -57,6 +57,7 @@ bool Agent::counts_without_log(const Statement& s) const {
 
 void Agent::log_head_changed() {
   if (log_) log_->head_changed();
+  intake_->open_missing();  // the fetcher may just have made the folder of policies
 }
 
 // Policies come first: their files arrive before the head that follows them.

@@ -232,6 +232,10 @@ void Intake::refuse(WatchedDirectory& directory, const std::string& name, const 
   if (directory.news(name, why)) refusals_.add(where, why);
 }
 
+void Intake::open_missing() {
+  for (const auto& directory : directories_) scan_again_ = scan_again_ || !directory->is_open();
+}
+
 void Intake::forget_all() {
   taken_.clear();
   for (const auto& directory : directories_) directory->forget_all();

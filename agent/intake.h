@@ -62,6 +62,9 @@ class Intake {
   // What was read from drop directories is durable by now: away with it.
   void remove_taken();
 
+  // A directory that was not there may be there now.
+  void open_missing();
+
   void forget_all();      // everything is to be read again: what was read could not be kept
   void forget_waiting();  // after a new policy
   std::vector<DirectoryReport> report() const;
