@@ -35,14 +35,27 @@ Status Told::open(UnixTime now) {
   if (!text && text.error().code == Errc::not_found) return Unit{};
   if (!text) return Error{Errc::unavailable, text.error().message};
   std::istringstream lines(*text);
-  std::string line, kept;
+  std::string line;
   while (std::getline(lines, line) && !lines.eof()) {  // eof: no newline, so the line was cut
     std::istringstream words(line);
     std::string id;
     long long at = 0;
-    if (!(words >> id >> at) || !is_id(id) || from_unix(at) + kLogHorizon < now) continue;
-    if (ids_.emplace(id, from_unix(at)).second) kept += line_of(id, from_unix(at));
+    if (words >> id >> at && is_id(id)) ids_.emplace(id, from_unix(at));
   }
+  return write_anew(now);
+}
+
+Status Told::write_anew(UnixTime now) {
+  std::string kept;
+  for (auto at = ids_.begin(); at != ids_.end();) {
+    if (at->second + kLogHorizon < now) {
+      at = ids_.erase(at);
+    } else {
+      kept += line_of(at->first, at->second);
+      ++at;
+    }
+  }
+  grown_ = 0;
   return write_file_durably(path_, kept, 0600);
 }
 
@@ -52,6 +65,8 @@ Status Told::add(std::span<const std::string> ids, UnixTime now) {
   for (const std::string& id : ids) {
     if (ids_.emplace(id, now).second) text += line_of(id, now);
   }
+  grown_ += text.size();
+  if (grown_ > growth_) return write_anew(now);
   const Descriptor file(
       ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
   if (!file.ok() || !write_all(file.get(), text) || ::fdatasync(file.get()) != 0) {

@@ -322,6 +322,33 @@ int wrong_trouble() {
   return wrong + wrong_if(b.documents().size() != 5, "its memory is not the disk's");
 }
 
+// The memory is written anew when it has grown, without what is too old to come again.
+int wrong_memory() {
+  const TempDir dir;
+  const std::string path = dir.path() + "/told";
+  const auto id = [](int n) {
+    const std::string digits = std::to_string(n);
+    return std::string(kDocumentIdDigits - digits.size(), 'a') + digits;
+  };
+  Told told(path, 1000);
+  int wrong = wrong_if(!told.open(kNoon), "no file yet");
+  UnixTime now = kNoon;
+  for (int i = 0; i < 100; ++i) {
+    const std::string one = id(i);
+    now += Seconds{24 * 3600};
+    wrong += wrong_if(!told.add({&one, 1}, now) || !told.has(one), "known at once");
+  }
+  wrong += wrong_if(told.has(id(10)) || !told.has(id(99)) || !told.has(id(86)), "fifteen days of them");
+  wrong += wrong_if(read_text(path).size() > 2000 + 16 * 44, "no larger than it must be");
+  write_text(path, read_text(path) + "junk\n" + id(200) + "\n" + std::string(40, 'b') + " 1\n" + id(201) + " 17");
+  Told again(path);
+  wrong += wrong_if(!again.open(now), "opened");
+  wrong += wrong_if(!again.has(id(99)) || again.has(id(200)) || again.has(id(201)), "whole lines alone");
+  must(unlink(path.c_str()) == 0 && mkdir(path.c_str(), 0700) == 0);
+  const std::string more = id(300);
+  return wrong + wrong_if(again.add({&more, 1}, now).has_value() || !again.has(more), "told, and known all the same");
+}
+
 // Texts of people, at their worst, stay one JSON document of the size that its reader takes.
 int wrong_hostile() {
   Scene scene;
@@ -349,7 +376,7 @@ void test_ids(void**) {
   assert_int_equal(wrong_ids(), 0);
 }
 void test_queue(void**) {
-  assert_int_equal(wrong_queue() + wrong_trouble(), 0);
+  assert_int_equal(wrong_queue() + wrong_trouble() + wrong_memory(), 0);
 }
 
 }  // namespace
