@@ -54,8 +54,9 @@ struct LogAdvance {
   std::vector<Digest> leaves;  // hashes of the new entries: entries_of compares with them
 };
 
-// How many new entries are taken at once at most; a reader that is farther behind needs the hint.
-inline constexpr std::uint64_t kMaxEntriesAtOnce = std::uint64_t{1} << 24;
+// How many new entries are taken at once at most (their hashes are 128 MiB); a reader that is farther behind needs the
+// hint.
+inline constexpr std::uint64_t kMaxEntriesAtOnce = std::uint64_t{1} << 22;
 
 // Verifies `note` and all that it promises beyond `position`. The same head again is an advance without entries (its
 // cosignatures may be newer). A reader with nothing, or farther behind than the epoch that `hint` names, begins at that

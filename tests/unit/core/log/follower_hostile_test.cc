@@ -440,6 +440,27 @@ void test_flips(void**) {
   assert_int_equal(wrong_flips(), 0);
 }
 
+// A head of 2^40 entries, and a carrier that makes up bundles as long as it is asked for them.
+int wrong_endless() {
+  const TestLog log;
+  const std::string note = log.note_of({hallpass::testing::kOrigin, 1ULL << 40, hallpass::empty_root()});
+  const std::string bundle = hallpass::encode_bundle(std::vector<std::string>(256));
+  std::uint64_t read = 0;
+  const hallpass::LogFiles endless = [&](const std::string&, std::size_t) -> hallpass::Result<std::string> {
+    ++read;
+    return bundle;
+  };
+  const auto result = hallpass::advance(LogPosition(), note, log.trust(), "acme", endless, std::nullopt);
+  const auto* refusal = std::get_if<LogRefusal>(&result);
+  int wrong =
+      wrong_if(refusal == nullptr || refusal->message.find("more entries than are taken at once") == std::string::npos,
+               "it ends");
+  return wrong + wrong_if(read != hallpass::kMaxEntriesAtOnce / 256, "in time");
+}
+void test_endless(void**) {
+  assert_int_equal(wrong_endless(), 0);
+}
+
 // Files that change behind the reader's back, and a source that fails.
 int wrong_later() {
   Carried c;
@@ -479,6 +500,6 @@ int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(test_histories), cmocka_unit_test(test_files),
                               cmocka_unit_test(test_tiles),     cmocka_unit_test(test_epochs),
                               cmocka_unit_test(test_flips),     cmocka_unit_test(test_later),
-                              cmocka_unit_test(test_levels)};
+                              cmocka_unit_test(test_levels),    cmocka_unit_test(test_endless)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
