@@ -184,6 +184,7 @@ Result<HttpAnswer> Witnesses::Client::send(const LogHead& head, const WitnessPos
 }
 
 void Witnesses::Client::settle(const LogHead& head, const Status& done) {
+  if (done) shared_->seams.answered();  // before whoever waits goes on, so that it counts as taken
   {
     const std::lock_guard<std::mutex> lock(shared_->mutex);
     settled_ = std::max(settled_, head.checkpoint.size);
@@ -193,7 +194,6 @@ void Witnesses::Client::settle(const LogHead& head, const Status& done) {
   if (done) {
     if (std::exchange(failing_, false)) tell(kNotice, "cosigns again");
     retry_ = kFirstRetry;
-    shared_->seams.answered();
     return;
   }
   retry_ = failing_ ? std::min(retry_ * 2, kLongestRetry) : kFirstRetry;

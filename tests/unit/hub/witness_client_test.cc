@@ -104,6 +104,9 @@ int wrong_cosignatures() {
   a.w.add(some_entries(300));
   a.w.add({"b"});
   wrong += wrong_if(!a.cosigned_now() || a.witness.size != 302 || a.witness.conflicts != 0, "every head, by a proof");
+  const std::uint64_t before = a.w.log->counts().fsyncs;
+  for (int i = 0; i < 5; ++i) a.w.add({"x"});
+  wrong += wrong_if(a.w.log->counts().fsyncs != before + 40, "each published once");
   a.w.log.reset();
   a.start();
   a.w.add({"c"});
