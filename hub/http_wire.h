@@ -26,7 +26,7 @@ class Wire {
   virtual asio::awaitable<void> begin(error_code& ec) = 0;  // the handshake
   virtual asio::awaitable<void> end() = 0;
   virtual bool has_client_certificate() = 0;  // a verified one
-  // Can it be told that bytes wait to be read, without reading them?
+  // Does the socket show whether bytes wait to be read? Not while some are in the TLS engine already.
   virtual bool shows_readable() const = 0;
   virtual asio::ip::tcp::socket& socket() = 0;
 };

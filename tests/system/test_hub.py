@@ -638,6 +638,7 @@ def test_tls_and_client_certificates(new_hub, certificates):
     with pytest.raises((ssl.SSLError, ConnectionError)):
         h.get("/healthz", context=old)
     assert h.raw(GET + b"\r\n", timeout=5)[:5] != b"HTTP/"
+    hold_tls_polls(h)
     size, got = h.size(), []
     poll = threading.Thread(target=lambda: got.append(h.get(f"/v1/checkpoint?after={size}").text.split("\n")[1]))
     poll.start()
@@ -646,6 +647,18 @@ def test_tls_and_client_certificates(new_hub, certificates):
     poll.join()
     assert got == [str(size + 1)]
     assert h.stop() == 0
+
+
+def hold_tls_polls(hub, count=300):
+    before, held = hub.rss(), []
+    for _ in range(count):
+        held.append(hub.connect())
+        held[-1].request("GET", "/v1/checkpoint?after=100000", headers={"Authorization": f"Bearer {hub.TOKEN}"})
+    await_metric(hub, "hallpass_hub_long_polls", count)
+    print(f"{count} long polls over TLS: {(hub.rss() - before) // count} bytes each")
+    for connection in held:
+        connection.close()
+    await_metric(hub, "hallpass_hub_long_polls", 0)
 
 
 # --- ends
