@@ -1,8 +1,11 @@
 #include "agent/fetch/mirror.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -69,14 +72,21 @@ bool is_spent(const TileName& name, const std::set<std::uint64_t>& sizes, std::u
 }  // namespace
 
 Result<Mirror> Mirror::open(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) {
-    return Error{Errc::unavailable, "the mirror " + printable(path) +
-                                        " is not a directory; hallpass-fetch.service makes it, or `install -d -o "
-                                        "hallpass-fetch " +
-                                        printable(path) + "`"};
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    return Error{Errc::unavailable,
+                 cannot("open the mirror", path, std::error_code(errno, std::generic_category())).message +
+                     "; `systemd-tmpfiles --create hallpass-fetch.conf` makes it"};
   }
-  Mirror mirror(path);
+  const std::shared_ptr<const int> lock(new int(fd), [](const int* held) {
+    ::close(*held);
+    delete held;
+  });
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return Error{Errc::unavailable, "another hallpass-fetch works on the mirror " + printable(path) + "; end it first"};
+  }
+  Mirror mirror(path, lock);
+  std::error_code error;
   fs::remove_all(mirror.at(kArriving), error);
   for (const char* name : {kArriving, "policies", "tile"}) {
     fs::create_directory(mirror.at(name), error);

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -31,7 +32,8 @@ namespace hallpass {
 
 class Mirror {
  public:
-  // The directory must be there; what a killed run left half written is removed. Error: unavailable.
+  // The directory must be there, and nobody else at work in it; what a killed run left half written is removed. Error:
+  // unavailable.
   static Result<Mirror> open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -66,10 +68,11 @@ class Mirror {
   std::size_t prune(const std::set<std::uint64_t>& sizes, std::uint64_t live_from, const std::set<std::string>& needed);
 
  private:
-  explicit Mirror(std::string path) : path_(std::move(path)) {}
+  Mirror(std::string path, std::shared_ptr<const int> lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string at(std::string_view name) const { return path_ + "/" + std::string(name); }
   std::string policy_file(std::int64_t version) const;
   std::string path_;
+  std::shared_ptr<const int> lock_;              // a descriptor of the directory, locked
   std::map<std::string, std::string> arriving_;  // path below the prefix -> file in .arriving
 };
 

@@ -61,8 +61,11 @@ std::optional<PolicyKeeper::Fault> PolicyKeeper::fetch(Carrier& carrier, const C
   std::erase_if(*all, [&](const PolicyHint& hint) { return hint.index >= head.size; });
   newest_ = all->empty() ? 0 : all->back().version;
   std::set<std::int64_t> have = mirror_.policies();
+  // Its tiles are not kept: only the hashes on the way of a proof are verified, not all of each tile.
+  LogSource source(mirror_, carrier, false, false);
+  TileReader tiles(source.files(), head.size);
   for (const PolicyHint& hint : policies_needed(*all, have, in_force, newest_waits(in_force))) {
-    if (std::optional<Fault> fault = fetch_one(carrier, head, hint)) return fault;
+    if (std::optional<Fault> fault = fetch_one(carrier, tiles, head, hint)) return fault;
     have.insert(hint.version);
   }
   missing_ = policies_needed(*all, have, in_force, true).size();
@@ -74,8 +77,7 @@ std::optional<PolicyKeeper::Fault> PolicyKeeper::fetch(Carrier& carrier, const C
   return std::nullopt;
 }
 
-// The tiles of the proof are not kept: only the hashes on its way are verified, not all of each tile.
-std::optional<PolicyKeeper::Fault> PolicyKeeper::fetch_one(Carrier& carrier, const Checkpoint& head,
+std::optional<PolicyKeeper::Fault> PolicyKeeper::fetch_one(Carrier& carrier, TileReader& tiles, const Checkpoint& head,
                                                            const PolicyHint& hint) {
   const std::string text_path = policy_text_path(hint.sha256), sig_path = policy_signature_path(hint.sha256);
   const Result<std::string> sig = carrier.file(sig_path, kMaxEntryBytes);
@@ -89,9 +91,7 @@ std::optional<PolicyKeeper::Fault> PolicyKeeper::fetch_one(Carrier& carrier, con
     return damaged(sig_path + " does not hold signatures of version " + std::to_string(hint.version) + " of fleet " +
                    fleet_);
   }
-  LogSource source(mirror_, carrier, false, false);
-  TileReader reader(source.files(), head.size);
-  const Result<std::vector<Digest>> proof = reader.inclusion_proof(hint.index);
+  const Result<std::vector<Digest>> proof = tiles.inclusion_proof(hint.index);
   if (!proof) return of_download(proof.error());
   if (!verify_inclusion(hint.index, head.size, leaf_hash(as_bytes(*sig)), *proof, head.root)) {
     return damaged(sig_path + " is not entry " + std::to_string(hint.index) + " of the log");

@@ -16,6 +16,7 @@
 #include "agent/fetch/mirror.h"
 #include "core/log/checkpoint.h"
 #include "core/log/epoch.h"
+#include "core/log/tile_reader.h"
 
 namespace hallpass {
 
@@ -42,7 +43,7 @@ class PolicyKeeper {
   bool wants(std::int64_t in_force) const;
 
  private:
-  std::optional<Fault> fetch_one(Carrier& carrier, const Checkpoint& head, const PolicyHint& hint);
+  std::optional<Fault> fetch_one(Carrier& carrier, TileReader& tiles, const Checkpoint& head, const PolicyHint& hint);
   bool newest_waits(std::int64_t in_force) const;
   Mirror& mirror_;
   std::string fleet_;

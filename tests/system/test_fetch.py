@@ -255,6 +255,7 @@ def test_an_agent_that_was_off_for_weeks_finds_its_way(fetch, fleet, log, serve)
     long.add_epoch(live_from=live, policy=policy)
     server.put(long.files())
     assert fetch.once().returncode == 0
+    assert "tile/0/002" in fetch.files()       # which it does not need itself
     mirror = serve({**fetch.everything(), "policies": long.files()["policies"]})
     agent.in_force(2)
     run = agent.once(mirror.url)
