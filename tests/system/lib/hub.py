@@ -14,6 +14,10 @@ import tempfile
 import time
 
 
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /v1/statements HTTP/1.1\r\nHost: x\r\n"
+
+
 class Answer:
     def __init__(self, response, body: bytes):
         self.status, self.body = response.status, body
@@ -156,6 +160,27 @@ class Hub:
                     break
                 got += part
             return got
+
+
+def result(answer, line=0):
+    return answer.json["results"][line]
+
+
+def await_metric(hub, name, value, within=10):
+    until = time.monotonic() + within
+    while True:
+        now = int(re.search(rf"^{name} (\d+)$", hub.get("/metrics").text, re.M)[1])
+        if now == value:
+            return
+        assert time.monotonic() < until, (name, now)
+        time.sleep(0.02)
+
+
+def await_words(hub, words, within=10):
+    until = time.monotonic() + within
+    while words not in hub.said():
+        assert time.monotonic() < until, hub.said()
+        time.sleep(0.01)
 
 
 def server_certificate(directory):
