@@ -15,7 +15,7 @@
 namespace hallpass::hub {
 namespace {
 
-constexpr int kError = 3, kNotice = 5, kInfo = 6;
+constexpr int kError = 3, kWarning = 4, kNotice = 5, kInfo = 6;
 constexpr Seconds kTidyEvery{60};
 
 UnixTime wall_now() {
@@ -128,6 +128,7 @@ bool Program::start() {
     tell(kError, keys.error().message);
     return false;
   }
+  if (const std::string warning = trust_warning(setup_.trust, *keys); !warning.empty()) tell(kWarning, warning);
   if (const Status ok = copy_hosts(setup_.config); !ok) {
     tell(kError, ok.error().message);
     return false;

@@ -5,8 +5,8 @@
 namespace hallpass::hub {
 namespace {
 
-// A revocation of a subject reaches requests made before it, and they end by themselves; two days for clocks.
-constexpr Seconds kSubjectRevocationMatters = kMaxRespondBy + kMaxNotBefore + kMaxDuration + Seconds{2 * 86400};
+// A revocation reaches what was asked for before it, and that ends by itself; two days for clocks.
+constexpr Seconds kRevocationMatters = kMaxRespondBy + kMaxNotBefore + kMaxDuration + Seconds{2 * 86400};
 // A request that is over stays listed for a day.
 constexpr Seconds kListedAfterEnd{86400};
 
@@ -63,11 +63,21 @@ bool KnownGrant::is_live(UnixTime now) const {
   return !is_terminal(state) && now < over_at;
 }
 
+Registry::Place Registry::place_of(const Statement& statement) {
+  if (const auto grant = grant_of(statement)) return {Place::In::grant, *grant, {}};
+  const Revocation& revocation = *statement.revocation();
+  if (revocation.form == Revocation::Form::key) return {Place::In::key, {}, revocation.key};
+  return {Place::In::subject, {}, revocation.subject};
+}
+
 std::vector<KnownStatement>* Registry::list_of(const Place& place) {
-  if (place.in == Place::In::key) return &of_keys_;
-  if (place.in == Place::In::subject) return &of_subjects_[place.subject];
-  const auto found = grants_.find(place.grant);
-  return found == grants_.end() ? nullptr : &found->second.statements;
+  if (place.in == Place::In::grant) {
+    const auto found = grants_.find(place.grant);
+    return found == grants_.end() ? nullptr : &found->second.statements;
+  }
+  ByName& all = place.in == Place::In::key ? of_keys_ : of_subjects_;
+  const auto found = all.find(place.name);
+  return found == all.end() ? nullptr : &found->second;
 }
 
 const std::vector<KnownStatement>* Registry::list_of(const Place& place) const {
@@ -98,33 +108,40 @@ bool Registry::add(const Statement& statement, std::optional<std::uint64_t> inde
     if (index) settle(id_of(statement), *index);  // put into the log again: the newer entry is the one readers find
     return true;
   }
-  Place place{Place::In::grant, {}, {}};
+  const Place place = place_of(statement);
   if (const Request* request = statement.request()) {
-    place.grant = statement.payload_digest();
     KnownGrant& grant = grants_[place.grant];
     if (grant.statements.empty()) {
       grant = {place.grant, request->subject, request->requested_at, {}, {}, hub::latest_end(*request), {}};
       by_subject_[request->subject].insert(place.grant);
       ids_.emplace(grant_id(place.grant), place.grant);
     }
-  } else if (const auto grant = grant_of(statement)) {
-    if (grants_.count(*grant) == 0) return false;
-    place.grant = *grant;
-  } else {
-    const Revocation& revocation = *statement.revocation();
-    place.in = revocation.form == Revocation::Form::key ? Place::In::key : Place::In::subject;
-    place.subject = revocation.subject;
   }
-  list_of(place)->push_back({statement, index});
+  if (place.in == Place::In::subject) of_subjects_.try_emplace(place.name);
+  if (place.in == Place::In::key) of_keys_.try_emplace(place.name);
+  std::vector<KnownStatement>* list = list_of(place);
+  if (list == nullptr) return false;
+  list->push_back({statement, index});
   places_.emplace(id_of(statement), place);
-  if (place.in == Place::In::grant) judge_again(grants_.at(place.grant), now);
-  if (place.in == Place::In::key) judge_all_again(now);
-  if (place.in == Place::In::subject) {
-    if (const auto mine = by_subject_.find(place.subject); mine != by_subject_.end()) {
-      for (const Digest& request : mine->second) judge_again(grants_.at(request), now);
+  judge_affected(place, now);
+  return true;
+}
+
+void Registry::judge_affected(const Place& place, UnixTime now) {
+  if (place.in == Place::In::grant) {
+    if (const auto found = grants_.find(place.grant); found != grants_.end()) judge_again(found->second, now);
+  } else if (place.in == Place::In::subject) {
+    const auto mine = by_subject_.find(place.name);
+    if (mine == by_subject_.end()) return;
+    for (const Digest& request : mine->second) judge_again(grants_.at(request), now);
+  } else {
+    for (auto& [digest, grant] : grants_) {
+      const bool used = std::any_of(grant.statements.begin(), grant.statements.end(), [&](const KnownStatement& k) {
+        return k.statement.key().fingerprint() == place.name;
+      });
+      if (used) judge_again(grant, now);
     }
   }
-  return true;
 }
 
 void Registry::settle(const StatementId& id, std::uint64_t index) {
@@ -146,25 +163,15 @@ void Registry::forget(const StatementId& id, UnixTime now) {
   if (list == nullptr) return;
   std::erase_if(*list, [&](const KnownStatement& known) { return id_of(known.statement) == id; });
   const auto grant = grants_.find(place.grant);
-  if (place.in != Place::In::grant || grant == grants_.end()) return judge_all_again(now);
-  const bool has_request = !list->empty() && list->front().statement.request() != nullptr;
-  if (has_request) return judge_again(grant->second, now);
+  const bool orphaned = grant != grants_.end() && (list->empty() || list->front().statement.request() == nullptr);
+  if (place.in != Place::In::grant || !orphaned) return judge_affected(place, now);
   for (const KnownStatement& known : *list) places_.erase(id_of(known.statement));
   erase_grant(grant);
 }
 
 const KnownStatement* Registry::same_narrowing(const Statement& statement) const {
   if (!narrows(statement) || !has_policy()) return nullptr;
-  Place place{Place::In::grant, {}, {}};
-  if (const auto grant = grant_of(statement)) {
-    place.grant = *grant;
-  } else {
-    const bool of_key = statement.revocation()->form == Revocation::Form::key;
-    place.in = of_key ? Place::In::key : Place::In::subject;
-    place.subject = statement.revocation()->subject;
-    if (!of_key && of_subjects_.count(place.subject) == 0) return nullptr;
-  }
-  const std::vector<KnownStatement>* list = list_of(place);
+  const std::vector<KnownStatement>* list = list_of(place_of(statement));
   if (list == nullptr) return nullptr;
   const auto found = std::find_if(list->begin(), list->end(), [&](const KnownStatement& k) {
     return covers(k.statement, statement) && owner_still_holds(k.statement, *in_force_->policy);
@@ -172,12 +179,18 @@ const KnownStatement* Registry::same_narrowing(const Statement& statement) const
   return found == list->end() ? nullptr : &*found;
 }
 
-std::vector<KnownStatement> Registry::bearing_on(const KnownGrant& grant) const {
+// Of revocations of keys only those whose key signed something here: nothing else can come of them.
+std::vector<KnownStatement> Registry::bearing_on(const KnownGrant& grant, const Statement* more) const {
   std::vector<KnownStatement> all = grant.statements;
-  if (const auto of_subject = of_subjects_.find(grant.subject); of_subject != of_subjects_.end()) {
-    all.insert(all.end(), of_subject->second.begin(), of_subject->second.end());
-  }
-  all.insert(all.end(), of_keys_.begin(), of_keys_.end());
+  const auto append = [&](const ByName& from, const std::string& name) {
+    const auto found = from.find(name);
+    if (found != from.end()) all.insert(all.end(), found->second.begin(), found->second.end());
+  };
+  std::set<std::string> keys;
+  for (const KnownStatement& known : grant.statements) keys.insert(known.statement.key().fingerprint());
+  if (more != nullptr) keys.insert(more->key().fingerprint());
+  append(of_subjects_, grant.subject);
+  for (const std::string& key : keys) append(of_keys_, key);
   return all;
 }
 
@@ -193,7 +206,7 @@ Judgement Registry::judge_with(const Digest& request, const Statement& more, Uni
   KnownGrant empty;
   if (more.request() != nullptr) empty.subject = more.request()->subject;
   const KnownGrant* known = grant(request);
-  std::vector<Statement> all = statements_of(bearing_on(known == nullptr ? empty : *known));
+  std::vector<Statement> all = statements_of(bearing_on(known == nullptr ? empty : *known, &more));
   all.push_back(more);
   return hallpass::judge(request, all, *in_force_->policy, nullptr, now, in_force_->zones);
 }
@@ -235,7 +248,10 @@ std::vector<GrantCase> Registry::cases(std::string_view subject) const {
 }
 
 std::set<std::string> Registry::voided() const {
-  return has_policy() ? voided_keys(statements_of(of_keys_), *in_force_->policy) : std::set<std::string>{};
+  if (!has_policy()) return {};
+  std::vector<KnownStatement> all;
+  for (const auto& [key, list] : of_keys_) all.insert(all.end(), list.begin(), list.end());
+  return voided_keys(statements_of(all), *in_force_->policy);
 }
 
 std::size_t Registry::live_requests(std::string_view subject, UnixTime now) const {
@@ -253,11 +269,12 @@ bool Registry::id_is_taken(const Digest& request) const {
 
 std::vector<Statement> Registry::key_revocations_before(std::uint64_t index) const {
   std::vector<Statement> out;
-  for (const KnownStatement& known : of_keys_) {
-    if (!known.index || *known.index >= index || !has_policy()) continue;
+  for (const auto& [key, list] : of_keys_) {
     std::string owner;
-    const std::string& key = known.statement.revocation()->key;
-    if (in_force_->policy->find_fingerprint(key, &owner) != nullptr) out.push_back(known.statement);
+    if (!has_policy() || in_force_->policy->find_fingerprint(key, &owner) == nullptr) continue;
+    for (const KnownStatement& known : list) {
+      if (known.index && *known.index < index) out.push_back(known.statement);
+    }
   }
   return out;
 }
@@ -282,15 +299,23 @@ std::size_t Registry::forget_old(UnixTime now) {
     for (const KnownStatement& known : grant.statements) places_.erase(id_of(known.statement));
     at = erase_grant(at);
   }
-  for (auto& [subject, list] : of_subjects_) {
+  forget_old_of(of_subjects_, now);
+  forget_old_of(of_keys_, now);
+  return before - places_.size();
+}
+
+// A revocation of a key that the policy lists matters for good.
+void Registry::forget_old_of(ByName& all, UnixTime now) {
+  for (auto& [name, list] : all) {
+    std::string owner;
+    if (&all == &of_keys_ && has_policy() && in_force_->policy->find_fingerprint(name, &owner) != nullptr) continue;
     std::erase_if(list, [&](const KnownStatement& known) {
-      const bool old = known.statement.made_at() + kSubjectRevocationMatters <= now;
+      const bool old = known.index && known.statement.made_at() + kRevocationMatters <= now;
       if (old) places_.erase(id_of(known.statement));
       return old;
     });
   }
-  std::erase_if(of_subjects_, [](const auto& entry) { return entry.second.empty(); });
-  return before - places_.size();
+  std::erase_if(all, [](const auto& entry) { return entry.second.empty(); });
 }
 
 }  // namespace hallpass::hub

@@ -90,23 +90,26 @@ class Registry {
 
  private:
   using Grants = std::map<Digest, KnownGrant>;
+  using ByName = std::map<std::string, std::vector<KnownStatement>, std::less<>>;
   struct Place {
     enum class In { grant, subject, key } in;
     Digest grant;
-    std::string subject;
+    std::string name;  // of the subject, or the key's fingerprint
   };
+  static Place place_of(const Statement& statement);
   std::vector<KnownStatement>* list_of(const Place& place);
   const std::vector<KnownStatement>* list_of(const Place& place) const;
-  std::vector<KnownStatement> bearing_on(const KnownGrant& grant) const;
+  std::vector<KnownStatement> bearing_on(const KnownGrant& grant, const Statement* more = nullptr) const;
   Grants::iterator erase_grant(Grants::iterator at);
   void judge_again(KnownGrant& grant, UnixTime now);
   void judge_all_again(UnixTime now);
+  void judge_affected(const Place& place, UnixTime now);
+  void forget_old_of(ByName& list, UnixTime now);
 
   std::shared_ptr<const PolicyInForce> in_force_;
   Grants grants_;
   std::map<std::string, std::set<Digest>, std::less<>> by_subject_;
-  std::map<std::string, std::vector<KnownStatement>, std::less<>> of_subjects_;  // subject-form revocations
-  std::vector<KnownStatement> of_keys_;
+  ByName of_subjects_, of_keys_;  // revocations of those forms
   std::map<std::string, Digest> ids_;
   std::map<StatementId, Place> places_;
 };

@@ -63,6 +63,12 @@ Result<Keys> read_keys(const HubConfig& config) {
   return Keys{*std::move(log), *std::move(witness)};
 }
 
+std::string trust_warning(const Trust& trust, const Keys& keys) {
+  if (!trust.log || trust.log->log == keys.log.verifier()) return {};
+  return "trust.toml believes the log " + trust.log->log.text() + ", and this hub writes " +
+         keys.log.verifier().text() + ": hosts with the same trust.toml refuse it; correct the one or the other";
+}
+
 StoreOptions store_options(const Setup& setup, const Keys& keys) {
   return {setup.config.log, setup.config.state, keys.log, keys.witness.verifier(), setup.trust.fleet};
 }
@@ -75,6 +81,9 @@ Status copy_hosts(const HubConfig& config) {
 }
 
 Result<std::string> check_whole_log(const Setup& setup, const Keys& keys, UnixTime now) {
+  if (std::string warning = trust_warning(setup.trust, keys); !warning.empty()) {
+    return Error{Errc::mismatch, std::move(warning)};
+  }
   const StoreOptions options = store_options(setup, keys);
   Landmarks landmarks(options.fleet, options.log_key.verifier());
   std::uint64_t live = 0;

@@ -28,6 +28,8 @@ struct Keys {
   NoteSigner log, witness;
 };
 Result<Keys> read_keys(const HubConfig& config);
+// What trust.toml, as hosts have it, says of another log than these keys'; empty: nothing.
+std::string trust_warning(const Trust& trust, const Keys& keys);
 StoreOptions store_options(const Setup& setup, const Keys& keys);
 
 // hosts_file beside the log, where it is served from; without one there is nothing to do.

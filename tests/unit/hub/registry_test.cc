@@ -90,6 +90,20 @@ int wrong_forgetting() {
   world.scene.edit(TestKey::plain("dave").line(), TestKey::plain("new key of dave").line());
   world.registry.set_policy({parsed(world.scene.policy_text), world.scene.zones, 9}, world.now());
   wrong += wrong_if(!world.registry.key_revocations_before(4).empty(), "a key that nobody has any more");
+  wrong += wrong_if(world.registry.forget_old(kNoon + Seconds{60 + 17 * 86400}) != 1, "is forgotten in the end");
+
+  // A key's revocation reaches what it signed, and nothing else.
+  Scene signed_twice;
+  signed_twice.ask();
+  World one(signed_twice);
+  signed_twice.revoke_key(TestKey::security("alice").fingerprint(), "alice", 60);
+  one.registry.add(signed_twice.statements.back(), 8, one.now());
+  wrong += wrong_if(!one.is_live(), "another key of hers");
+  signed_twice.revoke_key(TestKey::plain("alice").fingerprint(), "ana", 60);
+  one.registry.add(signed_twice.statements.back(), 9, one.now());
+  wrong += wrong_if(one.is_live(), "the key that signed the request");
+  one.registry.forget(id_of(signed_twice.statements.back()), one.now());
+  wrong += wrong_if(!one.is_live(), "which never got into the log");
   return wrong;
 }
 

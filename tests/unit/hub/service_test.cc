@@ -206,6 +206,25 @@ int wrong_notices() {
   return wrong_if(w.listener.told() != expected, "told once each, in order");
 }
 
+// A crash may have come between the disk and the queue: the newest are told once more, the queue knows what it has.
+int wrong_retelling() {
+  World w;
+  w.scene.ask();
+  w.scene.approve("bob", 60);
+  w.scene.now = 120;
+  for (std::size_t i = 0; i < 2; ++i) w.service.restore_statement(50 + i, w.scene.statements[i].envelope());
+  w.service.restored();
+  w.service.finish();
+  const std::string expected = "alice: void to pending\nbob: pending to active\n";
+  World late;
+  late.scene.ask();
+  late.scene.now = 901;
+  late.service.restore_statement(50, late.scene.statements[0].envelope());
+  late.service.restored();
+  late.service.finish();
+  return wrong_if(w.listener.told() != expected, "the newest") + wrong_if(!late.listener.told().empty(), "older ones");
+}
+
 void test_acknowledgements(void**) {
   assert_int_equal(wrong_acknowledgements(), 0);
 }
@@ -216,6 +235,10 @@ void test_notices(void**) {
   assert_int_equal(wrong_notices(), 0);
 }
 
+void test_retelling(void**) {
+  assert_int_equal(wrong_retelling(), 0);
+}
+
 }  // namespace
 
 int main() {
@@ -223,6 +246,7 @@ int main() {
       cmocka_unit_test(test_acknowledgements),
       cmocka_unit_test(test_failures),
       cmocka_unit_test(test_notices),
+      cmocka_unit_test(test_retelling),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
