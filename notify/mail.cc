@@ -11,6 +11,7 @@ namespace hallpass {
 namespace {
 
 constexpr std::size_t kMaxAddress = 254;  // RFC 5321
+constexpr std::string_view kHex = "0123456789ABCDEF";
 constexpr std::size_t kMaxLocal = 64;
 constexpr std::size_t kMaxLine = 76;       // quoted-printable and encoded words
 constexpr std::size_t kEncodedBytes = 39;  // of an encoded word: "Subject: " and its frame leave room for 52 characters
@@ -28,10 +29,11 @@ std::string date_of(UnixTime at) {
   const std::chrono::year_month_day date(day);
   const std::string clock = format_time(at).substr(11, 8);
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%s, %02u %s %04d %s +0000", kDays.at(std::chrono::weekday(day).c_encoding()),
-                static_cast<unsigned>(date.day()), kMonths.at(static_cast<unsigned>(date.month()) - 1),
-                static_cast<int>(date.year()), clock.c_str());
-  return text.data();
+  const int length =
+      std::snprintf(text.data(), text.size(), "%s, %02u %s %04d %s +0000",
+                    kDays.at(std::chrono::weekday(day).c_encoding()), static_cast<unsigned>(date.day()),
+                    kMonths.at(static_cast<unsigned>(date.month()) - 1), static_cast<int>(date.year()), clock.c_str());
+  return {text.data(), static_cast<std::size_t>(length)};
 }
 
 bool is_plain(char c) {
@@ -90,11 +92,10 @@ std::string quoted_printable(std::string_view text) {
       continue;
     }
     const bool last = at + 1 == text.size() || text[at + 1] == '\n';
-    std::array<char, 4> code{c};
     // A space at the end of a line gets lost, and "From " and "." at its beginning mean something on the way.
     const bool shown = is_plain(c) && c != '=' && !(c == ' ' && last) && !(line.empty() && (c == 'F' || c == '.'));
-    if (!shown) std::snprintf(code.data(), code.size(), "=%02X", static_cast<unsigned char>(c));
-    const std::string_view piece = code.data();
+    const auto byte = static_cast<unsigned char>(c);
+    const std::string piece = shown ? std::string(1, c) : std::string{'=', kHex[byte >> 4], kHex[byte & 15]};
     if (line.size() + piece.size() >= kMaxLine) end_line("=\r\n");
     line += piece;
   }

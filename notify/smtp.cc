@@ -1,7 +1,6 @@
 #include "notify/smtp.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/values/text.h"
 #include "notify/mail.h"
@@ -43,7 +42,7 @@ void Smtp::close() {
 std::size_t Smtp::give(char* into, std::size_t size, std::size_t count, void* self) {
   Smtp& smtp = *static_cast<Smtp*>(self);
   const std::size_t bytes = std::min(size * count, smtp.mail_.size() - smtp.given_);
-  std::memcpy(into, smtp.mail_.data() + smtp.given_, bytes);
+  std::copy_n(smtp.mail_.data() + smtp.given_, bytes, into);
   smtp.given_ += bytes;
   return bytes;
 }

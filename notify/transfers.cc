@@ -14,7 +14,7 @@ long in_ms(Seconds s) {
 bool append(HeaderList& list, const std::string& line) {
   curl_slist* longer = curl_slist_append(list.get(), line.c_str());
   if (longer == nullptr) return false;
-  list.release();
+  static_cast<void>(list.release());  // it is part of the longer one
   list.reset(longer);
   return true;
 }

@@ -96,8 +96,8 @@ const Case kCases[] = {
      "belong together", 4},
     {"a relative password file",
      "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nuser = \"h\"\npassword_file = \"p\"\n", "absolute", 5},
-    {"an unknown member of e-mail", "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nto = [\"o@a\"]\npassword = \"x\"\n",
-     "password", 5},
+    {"an unknown member of e-mail",
+     "[email]\nserver = \"smtp://a\"\nfrom = \"h@a\"\nto = [\"o@a\"]\npassword = \"x\"\n", "password", 5},
     {"no TOML", "webhook = \n", "", 1},
 };
 
