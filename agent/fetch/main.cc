@@ -93,6 +93,7 @@ class Program {
   void after_success(std::size_t source, bool waited, Moment asked_at, bool news);
   void sleep_until(Moment until);
   void write_down(bool at_once);
+  void write_status();
   void read_signals();
 
   const Options& options_;
@@ -141,6 +142,7 @@ bool Program::goes_on() {
   const Moment now = clock_now();
   if (now - looked_ >= kLookAtAgent) {
     look_at_agent();
+    write_status();
     sd_notify(0, "WATCHDOG=1");
   }
   return !ending_;
@@ -231,16 +233,22 @@ void Program::sleep_until(Moment until) {
   }
 }
 
+// The position now and then: an older one costs reading the mirror again after a start.
 void Program::write_down(bool at_once) {
   const Moment now = clock_now();
   if (!at_once && now - written_ < kRememberEvery) return;
   written_ = now;
   if (const Status saved = gatherer_.remember(); !saved) report_.local_fault(saved.error().message, wall_now());
+  write_status();
+}
+
+// Beside, then renamed; not flushed, for it is made anew after every start.
+void Program::write_status() {
+  if (!report_.take_news()) return;
   std::uint64_t received = 0;
   for (const auto& carrier : carriers_) received += carrier->received();
-  report_.set_received(received);
   const std::string path = mirror_.path() + kStatusFile;
-  std::ofstream(path + "~", std::ios::trunc) << report_.json();
+  std::ofstream(path + "~", std::ios::trunc) << report_.json(received);
   (void)std::rename((path + "~").c_str(), path.c_str());
 }
 

@@ -28,6 +28,7 @@ void FetchReport::success(const std::string& url, bool waits, std::uint64_t size
   size_ = size;
   seen_at_ = seen_at;
   checked_at_ = now;
+  news_ = true;
 }
 
 void FetchReport::fault(const std::string& url, const std::string& what, const std::string& next, UnixTime now) {
@@ -42,13 +43,14 @@ void FetchReport::say(int priority, const std::string& key, const std::string& w
                       UnixTime now) {
   Fault& fault = faults_[key];
   fault.at = now;
+  news_ = true;
   if (fault.what == what && now - fault.told_at < kSayAgain) return;
   fault.what = what;
   fault.told_at = now;
   tell_(priority, printable(text, kShown));
 }
 
-std::string FetchReport::json() const {
+std::string FetchReport::json(std::uint64_t received) const {
   const std::pair<const std::string, Fault>* last = nullptr;
   for (const auto& f : faults_) {
     if (last == nullptr || f.second.at > last->second.at) last = &f;
@@ -66,7 +68,7 @@ std::string FetchReport::json() const {
                             {"seen_at", time_or_null(seen_at_)},
                             {"checked_at", time_or_null(checked_at_)},
                             {"changed_at", time_or_null(changed_at_)},
-                            {"received", Json(static_cast<std::int64_t>(received_))},
+                            {"received", Json(static_cast<std::int64_t>(received))},
                             {"fault", std::move(fault)}}) +
          "\n";
 }

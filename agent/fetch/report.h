@@ -15,6 +15,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/values/time.h"
 
@@ -33,9 +34,9 @@ class FetchReport {
   void fault(const std::string& url, const std::string& what, const std::string& next, UnixTime now);
   // This machine's own fault.
   void local_fault(const std::string& what, UnixTime now);
-  void set_received(std::uint64_t bytes) { received_ = bytes; }
-
-  std::string json() const;
+  std::string json(std::uint64_t received) const;  // received: bytes over the wire since the start
+  // Has json() anything new to say since this was asked last?
+  bool take_news() { return std::exchange(news_, false); }
 
  private:
   struct Fault {
@@ -46,8 +47,8 @@ class FetchReport {
   Tell tell_;
   std::map<std::string, Fault> faults_;  // by URL; "" is this machine
   std::string url_;
-  bool waits_ = false;
-  std::uint64_t size_ = 0, received_ = 0;
+  bool waits_ = false, news_ = false;
+  std::uint64_t size_ = 0;
   std::optional<UnixTime> seen_at_, checked_at_, changed_at_;
 };
 

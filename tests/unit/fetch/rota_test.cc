@@ -63,17 +63,19 @@ int wrong_reports() {
   wrong += wrong_if(said.size() != 1, "a fault is told once");
   report.fault("https://a", "missing: x", "", now + Seconds{600});
   report.fault("https://a", "missing: y", "", now + Seconds{601});
+  wrong += wrong_if(!report.take_news() || report.take_news(), "news once");
   wrong += wrong_if(said.size() != 3, "and again after ten minutes, or when it is another");
   report.success("https://b", true, 7, now, true, now + Seconds{602});
   report.success("https://b", true, 7, now, false, now + Seconds{603});
   wrong += wrong_if(said.size() != 4, "a change of source is told once");
   wrong += wrong_if(said[0].find("https://a: missing: x; trying https://b") == std::string::npos, "in words");
-  wrong += wrong_if(report.json().find("missing: y") == std::string::npos, "the last fault stays while its URL has it");
+  wrong +=
+      wrong_if(report.json(7).find("missing: y") == std::string::npos, "the last fault stays while its URL has it");
   report.fault("https://b", "forged \x1b[31m line\nand another", "", now + Seconds{604});
   wrong += wrong_if(said.back().find_first_of("\x1b\n") != std::string::npos, "nothing from outside as it came");
   report.success("https://a", true, 8, std::nullopt, true, now + Seconds{605});
   report.success("https://b", true, 8, std::nullopt, true, now + Seconds{606});
-  wrong += wrong_if(report.json().find("\"fault\":null") == std::string::npos, "no fault any more");
+  wrong += wrong_if(report.json(7).find("\"fault\":null") == std::string::npos, "no fault any more");
   return wrong;
 }
 
