@@ -37,7 +37,7 @@ int cmd_log_verify(Context& context, const LogArgs& args) {
     return out.fail(
         Exit::refused,
         fmt::format("nobody told this program whose log to believe: write [log] with the hub's key and its "
-                    "witnesses into {}/trust.toml, as hosts have it (the hub's admin runs: hallpass-hub keys)",
+                    "witnesses into {}/trust.toml, as hosts have it (hallpass-hub init printed it)",
                     shorten_home(config_directory())));
   }
   auto checked = verify_log(context, *mirror.value(), args.full);

@@ -94,7 +94,7 @@ Status Context::refresh(Workspace& workspace, const std::string* note) {
     if (!mirror) return mirror.error();
     const SyncReport report = mirror.value()->sync(now(), note);
     tell(report);
-    if (report.outcome == SyncReport::Outcome::fresh && !report.changed) return Unit{};
+    if (!report.changed && !has_grown()) return Unit{};
     again = open_copy(report);
   } else {
     again = Workspace::open(workspace.dir());
@@ -102,6 +102,11 @@ Status Context::refresh(Workspace& workspace, const std::string* note) {
   if (!again) return again.error();
   workspace = std::move(again).value();
   return Unit{};
+}
+
+bool Context::has_grown() {
+  const auto head = hub_ ? hub_->head() : std::nullopt;
+  return head && head->size != opened_;
 }
 
 void Context::catch_up() {
@@ -112,8 +117,10 @@ void Context::catch_up() {
 Result<Workspace> Context::open_copy(const SyncReport& report) {
   const HubMirror& mirror = *hub_;
   const auto lock = MirrorLock::take(mirror.root(), false);
+  const auto head = mirror.head();
   auto workspace = Workspace::open(mirror.dir());
   if (workspace) {
+    opened_ = head ? head->size : 0;
     workspace->set_place(hub_->client().url());
     return workspace;
   }

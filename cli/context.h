@@ -51,6 +51,8 @@ class Context {
   Result<Workspace> open_quietly();
   // Opens the place again. Tells of a hub only what it has not told before. `note`: HubMirror::sync.
   Status refresh(Workspace& workspace, const std::string* note = nullptr);
+  // The copy has grown since it was last opened, by this program or another.
+  bool has_grown();
   // Brings the copy of the hub up to date after publishing; a workspace that is open stays as it is.
   void catch_up();
   // Before signing: hosts will not take what an unsigned policy allows.
@@ -72,7 +74,8 @@ class Context {
   Output out_;
   Zone zone_;
   std::unique_ptr<HubMirror> hub_;
-  std::string told_;  // of the hub, last
+  std::string told_;          // of the hub, last
+  std::uint64_t opened_ = 0;  // how many entries the copy had when it was last opened
 };
 
 }  // namespace hallpass::cli

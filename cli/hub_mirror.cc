@@ -342,8 +342,11 @@ SyncReport HubMirror::sync_locked(UnixTime now, const std::string* given) {
     }
     news.hint = hint.value();
   }
-  const auto note =
-      given != nullptr ? Result<std::string>(*given) : client_.file(std::string(kCheckpointPath), kMaxNoteBytes);
+  // One that was fetched before the copy was locked may be older than what another program has read since.
+  const auto claimed = given == nullptr ? Result<Checkpoint>(Error{}) : unverified_checkpoint(*given);
+  const auto had = claimed ? head() : std::nullopt;
+  const bool newer = claimed && (!had || claimed->size > had->size);
+  const auto note = newer ? Result<std::string>(*given) : client_.file(std::string(kCheckpointPath), kMaxNoteBytes);
   if (!note) {
     report.error = note.error();
     return report;

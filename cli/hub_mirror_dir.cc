@@ -241,6 +241,8 @@ Status HubMirror::choose_policy(SyncReport& report) const {
   }
   const auto text = read_file(AT_FDCWD, fmt::format("{}/policy-{}.toml", dir(), policy.policy->version), kMaxTomlBytes);
   if (!text) return text.error();
+  const auto old = read_file(AT_FDCWD, dir() + "/policy.toml", kMaxTomlBytes);
+  report.changed = report.changed || !old || old.value() != text.value();
   if (auto written = write_if_other(dir() + "/policy.toml.sig", policy.sig); !written) return written;
   return write_if_other(dir() + "/policy.toml", text.value());
 }

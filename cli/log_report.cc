@@ -19,20 +19,18 @@ void count(LogReport& report, const LogEntry& entry, const Policy* policy) {
     case EntryKind::policy:
       ++report.policies;
       return;
+    case EntryKind::unknown:  // of a newer hub
+      ++report.unknown;
+      return;
     case EntryKind::statement:
       ++report.statements;
       break;
-    case EntryKind::unknown:
-      break;
   }
-  std::string why = "an entry of no known kind";
-  if (entry_kind(entry.bytes) == EntryKind::statement) {
-    if (policy == nullptr) return;
-    const auto statement = open_statement(entry.bytes, policy->fleet, *policy);
-    // Keys come and go with policies: only the policy of its day could say more.
-    if (statement || statement.error().code == Errc::unknown_key || statement.error().code == Errc::mismatch) return;
-    why = statement.error().message;
-  }
+  if (policy == nullptr) return;
+  const auto statement = open_statement(entry.bytes, policy->fleet, *policy);
+  // Keys come and go with policies: only the policy of its day could say more.
+  if (statement || statement.error().code == Errc::unknown_key || statement.error().code == Errc::mismatch) return;
+  const std::string& why = statement.error().message;
   if (report.invalid.size() < kMaxInvalidShown)
     report.invalid.push_back(
         fmt::format("entry {} is nothing that a hub may take: {}", entry.index, printable(why, 500)));
@@ -107,8 +105,10 @@ std::vector<std::string> report_lines(const LogReport& r, const Times& times) {
   row("Epoch", r.epoch_at ? fmt::format("entry {}, {}; what matters begins at entry {}", r.epoch,
                                         times.with_left(*r.epoch_at), r.live_from)
                           : "none yet");
-  row("Holds", fmt::format("{}, {}, {}", count_of(r.statements, "statement"),
-                           count_of(r.policies, "policy", "policies"), count_of(r.epochs, "epoch")));
+  const std::string unknown =
+      r.unknown == 0 ? "" : fmt::format(", {} of kinds that this program does not know", r.unknown);
+  row("Holds", fmt::format("{}, {}, {}{}", count_of(r.statements, "statement"),
+                           count_of(r.policies, "policy", "policies"), count_of(r.epochs, "epoch"), unknown));
   return out;
 }
 
@@ -136,6 +136,7 @@ Json to_json_value(const LogReport& r, UnixTime now) {
                     {"statements", number(r.statements)},
                     {"policies", number(r.policies)},
                     {"epochs", number(r.epochs)},
+                    {"unknown", number(r.unknown)},
                     {"invalid", std::move(invalid)}};
 }
 

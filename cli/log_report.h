@@ -16,7 +16,7 @@ struct LogReport {
   std::uint64_t from = 0;  // the first entry that was read
   std::optional<UnixTime> epoch_at;
   std::uint64_t epoch = 0, live_from = 0;
-  std::uint64_t statements = 0, policies = 0, epochs = 0;
+  std::uint64_t statements = 0, policies = 0, epochs = 0, unknown = 0;
   std::vector<std::string> invalid;  // entries that no honest hub takes; printable
 };
 

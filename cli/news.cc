@@ -81,6 +81,8 @@ Status News::wait_for_directory(Workspace& workspace, UnixTime until) {
 Status News::wait_for_hub(Workspace& workspace, UnixTime until) {
   const auto mirror = context_.hub();
   if (!mirror) return mirror.error();
+  // Another program may have brought the copy up to date.
+  if (context_.has_grown()) return context_.refresh(workspace);
   HubClient& client = mirror.value()->client();
   const auto head = mirror.value()->head();
   const std::uint64_t size = head ? head->size : 0;

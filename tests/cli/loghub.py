@@ -15,6 +15,8 @@ import urllib.parse
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from fleet import sign_by_hand
+
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "vectors"))
 import tlog  # noqa: E402
 
@@ -79,10 +81,7 @@ class Hub:
         sig = self.log_key.sign(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
         self.hint = {"index": len(self.entries), "live_from": live_from, "policy": policy}
         self.add(json.dumps({"payload": base64.b64encode(payload).decode(), "payloadType": kind.decode(),
-                             "signatures": [{"keyid": self.epoch_keyid(), "sig": base64.b64encode(sig).decode()}]}, separators=(",", ":")))
-
-    def epoch_keyid(self):
-        return tlog.keyid(self.origin, 1, raw(self.log_key)).hex()
+                             "signatures": [{"keyid": self.origin, "sig": base64.b64encode(sig).decode()}]}, separators=(",", ":")))
 
     def truth(self, path):
         if path == "checkpoint":
@@ -204,6 +203,11 @@ def verify_proof(text, vkeys):
     assert not extensions
     assert tlog.verify_inclusion(index, size, tlog.leaf(entry), hashes, root), "the proof does not lead to the root"
     return index, size, entry
+
+
+def entry_by_hand(fleet, who, kind, payload):
+    """A statement signed with ssh-keygen alone, spelled as the log has it."""
+    return json.dumps(json.loads(sign_by_hand(fleet, who, kind, payload)[0]), separators=(",", ":"))
 
 
 class Person:

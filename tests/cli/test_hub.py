@@ -2,13 +2,12 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 
 import pytest
-from fleet import HOSTS, Fleet, sign_by_hand, utc
-from loghub import BIN, Hub, Person, make_certificate, verify_proof
+from fleet import HOSTS, Fleet
+from loghub import BIN, Hub, Person, entry_by_hand, make_certificate, verify_proof
 
 
 class Site:
@@ -118,7 +117,7 @@ class TestReading:
         """Over the edge of a bundle, and from an epoch on for who comes later."""
         alice = site.person("alice")
         first = alice.request(target="web-3").id
-        site.hub.add(*[sign_by_hand(site.fleet, "mallory", "request", {"n": i})[0] for i in range(3)] * 100)
+        site.hub.add(*[entry_by_hand(site.fleet, "mallory", "request", {"n": i}) for i in range(3)] * 100)
         second = alice.request(target="web-3").id
         assert {alice.state(first), alice.state(second)} == {"active"}
         site.hub.add_epoch(260)
@@ -146,7 +145,7 @@ class TestReading:
     def test_many_at_once(self, site):
         """Twelve commands on one cache: none fails, none breaks it."""
         alice = site.person("alice")
-        site.hub.add(*[sign_by_hand(site.fleet, "alice", "request", {"n": i})[0] for i in range(2)])
+        site.hub.add(*[entry_by_hand(site.fleet, "alice", "request", {"n": i}) for i in range(2)])
         running = [alice.start("list", "--json") for _ in range(12)]
         for p in running:
             out, err = p.communicate(timeout=60)
@@ -210,7 +209,7 @@ class TestAway:
         alice = site.person("alice")
         alice.run("list")
         site.hub.age = 3600
-        site.hub.add(sign_by_hand(site.fleet, "alice", "request", {})[0])
+        site.hub.add(entry_by_hand(site.fleet, "alice", "request", {}))
         assert "no witness has vouched for the log since" in alice.run("list").err
 
     def test_what_is_damaged_here_is_fetched_again(self, site):
@@ -231,7 +230,7 @@ class TestLies:
         """alice has seen three entries; what she asked for waits."""
         alice = site.person("alice")
         asked = alice.request()
-        other = sign_by_hand(site.fleet, "bob", "request", {"x": 1})[0]
+        other = entry_by_hand(site.fleet, "bob", "request", {"x": 1})
         site.hub.add(other)
         alice.run("list")
         return site, alice, asked.id
@@ -252,8 +251,8 @@ class TestLies:
 
     def test_fork_that_grew(self, lied):
         site, alice, asked = lied
-        site.hub.entries[1] = sign_by_hand(site.fleet, "bob", "request", {"x": 2})[0].encode()
-        site.hub.add(sign_by_hand(site.fleet, "bob", "request", {"x": 3})[0])
+        site.hub.entries[1] = entry_by_hand(site.fleet, "bob", "request", {"x": 2}).encode()
+        site.hub.add(entry_by_hand(site.fleet, "bob", "request", {"x": 3}))
         self.check(lied, "the log has FORKED")
 
     def test_rollback(self, lied):
@@ -296,7 +295,7 @@ class TestLies:
     def test_seen_without_its_key_too(self, site, change, words):
         alice = site.person("alice", trust="admins")
         asked = alice.request().id
-        site.hub.add(sign_by_hand(site.fleet, "bob", "request", {"x": 1})[0])
+        site.hub.add(entry_by_hand(site.fleet, "bob", "request", {"x": 1}))
         alice.run("list")
         change(site.hub)
         listed = alice.run("list", "--json")
@@ -314,17 +313,17 @@ class TestLies:
         alice.run("list")
         site.hub.add(gone)
         back = alice.run("list")
-        assert back.err == "" and asked in back.out, back
+        assert "ROLLED" not in back.err and "copy" not in back.err and asked in back.out, back
 
 
 class TestTokensAndTls:
     def test_token(self, tmp_path):
         site = Site(tmp_path, token="s3cret-token")
-        with_token, without, wrong = site.person("alice"), site.person("bob", token=None), site.person("ana", token="other")
+        with_token, without, wrong = site.person("alice"), site.person("bob", token=None), site.person("ana", token="wr0ng")
         assert with_token.request().id
         for who, words in ((without, "wants a token"), (wrong, "does not accept the token")):
             r = who.run("list", code=2)
-            assert words in r.err and "other" not in r.err, r
+            assert words in r.err and "wr0ng" not in r.err, r
         with_token.write("token", "stale\n")
         r = with_token.run("list")
         assert "does not accept the token" in r.err and "reading goes on" in r.err and "stale" not in r.err, r
@@ -440,7 +439,7 @@ class TestLog:
 
     def test_verify_from_the_epoch_and_in_full(self, site):
         alice = site.person("alice")
-        site.hub.add(*[sign_by_hand(site.fleet, "alice", "request", {"n": 1})[0]] * 600)
+        site.hub.add(*[entry_by_hand(site.fleet, "alice", "request", {"n": 1})] * 600)
         site.hub.add_epoch(520)
         assert alice.run("log", "verify", "--json").json["from"] == 512
         assert alice.run("log", "verify", "--full", "--json").json["from"] == 0
@@ -451,7 +450,7 @@ class TestLog:
 
     def test_proofs_hold_for_others(self, site, tmp_path):
         alice, bob = site.person("alice"), site.person("bob")
-        site.hub.add(*[sign_by_hand(site.fleet, "mallory", "request", {"n": 1})[0]] * 270)
+        site.hub.add(*[entry_by_hand(site.fleet, "mallory", "request", {"n": 1})] * 270)
         asked = alice.request()
         bob.run("approve", asked.id, "--yes")
         out = tmp_path / "proofs"
@@ -472,7 +471,7 @@ class TestLog:
     def test_proofs_without_the_hub(self, site, tmp_path):
         """What carried grants need on the day when the hub is dead is in the copy."""
         alice = site.person("alice")
-        site.hub.add(*[sign_by_hand(site.fleet, "mallory", "request", {"n": 1})[0]] * 600)
+        site.hub.add(*[entry_by_hand(site.fleet, "mallory", "request", {"n": 1})] * 600)
         asked = alice.request(target="web-3")
         site.hub.stop()
         r = alice.run("log", "prove", asked.id, "-o", str(tmp_path / "p"))
@@ -481,7 +480,7 @@ class TestLog:
     def test_tail(self, site):
         alice, bob = site.person("alice"), site.person("bob")
         asked = alice.request()
-        site.hub.add(sign_by_hand(site.fleet, "mallory", "request", {"n": 1})[0])
+        site.hub.add(entry_by_hand(site.fleet, "mallory", "request", {"n": 1}))
         site.hub.add_epoch(0)
         lines = alice.run("log", "tail").out.splitlines()
         assert len(lines) == 4 and "policy version 1" in lines[0] and asked.id in lines[1] and "alice asks for login on db-1" in lines[1], lines
