@@ -103,6 +103,11 @@ bool LogIntake::step() {
 void LogIntake::look() {
   look_ = false;
   if (!mirror_.open()) return;  // told by who watches the directory
+  // The hint first: it is written before the head that it belongs to, so this one is not newer than the head.
+  std::optional<EpochHint> hint;
+  if (const auto text = mirror_.read(std::string(kEpochHintPath), kMaxEpochHintBytes)) {
+    if (const auto parsed = parse_epoch_hint(*text)) hint = *parsed;
+  }
   const Result<std::string> note = mirror_.read(std::string(kCheckpointPath), kMaxNoteBytes);
   if (!note) {
     // Nothing was fetched yet; that it goes on so is told as staleness.
@@ -110,10 +115,6 @@ void LogIntake::look() {
     return;
   }
   if (*note == note_ && fault_.empty()) return;
-  std::optional<EpochHint> hint;
-  if (const auto text = mirror_.read(std::string(kEpochHintPath), kMaxEpochHintBytes)) {
-    if (const auto parsed = parse_epoch_hint(*text)) hint = *parsed;
-  }
   auto outcome = advance(position_, *note, trust_, fleet_, mirror_.files(), hint);
   note_ = *note;
   if (const auto* refusal = std::get_if<LogRefusal>(&outcome)) return refuse(*refusal);

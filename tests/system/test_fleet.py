@@ -7,6 +7,7 @@ import ipaddress
 import json
 import pathlib
 import subprocess
+import time
 
 import pytest
 from cryptography import x509
@@ -75,7 +76,7 @@ class World:
         self.hub = Host(hostname="hub", trees=[self.stage], users={}, groups=["hallpass-exempt"],
                         before_boot=[["systemd-sysusers"]],
                         files={"/etc/hallpass/trust.toml": self.fleet.trust(), "/etc/hallpass/hub/tls.pem": certificate,
-                               "/etc/hallpass/hub/tls.key": key, "/etc/nginx/sites-enabled/default": NGINX_CONF,
+                               "/etc/hallpass/hub/tls.key": key, "/etc/nginx/sites-enabled/default": NGINX_CONF, "/var/log/nginx/.keep": "",
                                "/etc/hallpass/hub/tokens": f"all sha256:{sha256(TOKEN)}\n",
                                "/etc/hallpass/hub.toml": f'listen = ["0.0.0.0:{HUB}"]\nread = "token"\n'
                                                          'tokens_file = "/etc/hallpass/hub/tokens"\n[tls]\n'
@@ -86,7 +87,7 @@ class World:
         assert "PRIVATE" not in said
         self.log = said[said.index("[log]"):]
         self.hub.run("chown", "hallpass-hub", "/etc/hallpass/hub/tls.key", check=True)
-        self.hub.run("systemctl", "start", "hallpass-hub", check=True)
+        self.hub.run("systemctl", "start", "hallpass-hub", "nginx", check=True)
         # The threads stay: a host ends with the thread that began it.
         self.pool = concurrent.futures.ThreadPoolExecutor(len(NAMES))
         list(self.pool.map(self._boot, NAMES))
@@ -248,8 +249,8 @@ def test_carried_when_all_else_is_down(world):
         home = w.homes["alice"]
         asked = w.hallpass("alice", "request", "login", "--target", "host=web-3", "--reason", "the hub is down", "--yes", "-o", home / "g.grant")
         assert (home / "g.grant").exists(), asked
-        w.hallpass("bob", "approve", home / "g.grant", "--yes", "-o", home / "g.grant")
-        said = w.hallpass("bob", "carry", w.addresses["web-3"], home / "g.grant", "--ssh-option", "-F/dev/null",
+        w.hallpass("bob", "approve", home / "g.grant", "--yes", "-o", home / "both.grant")
+        said = w.hallpass("bob", "carry", w.addresses["web-3"], home / "both.grant", "--ssh-option", "-F/dev/null",
                           "--ssh-option", f"-oUserKnownHostsFile={home}/known_hosts", "--ssh-option", f"-i{w.fleet.path('bob')}",
                           "--ssh-option", "-oIdentitiesOnly=yes")
         print(said.both)

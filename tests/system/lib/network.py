@@ -87,8 +87,8 @@ class Laptop:
 
 def only_ssh(host):
     """From here on the host takes part in nothing but ssh sessions that others begin."""
-    rules = ("table inet cut { chain in { type filter hook input priority 0; policy drop; iif lo accept; tcp dport 22 accept; } "
-             "chain out { type filter hook output priority 0; policy drop; oif lo accept; tcp sport 22 accept; } }")
+    rules = ("table inet cut { chain in { type filter hook input priority 0; policy drop; iif lo accept; tcp dport 22 accept; }; "
+             "chain out { type filter hook output priority 0; policy drop; oif lo accept; tcp sport 22 accept; }; }")
     result = call(["nsenter", "-t", host.leader, "-n", "nft", "-f", "-"], stdin=rules)
     assert result.ok, result
 
