@@ -26,13 +26,14 @@ void Rota::succeeded(std::size_t source) {
 
 void Rota::failed(std::size_t source, Moment now) {
   State& s = sources_[source];
+  if (working_ == source) working_.reset();
   s.failures = std::min(s.failures + 1, 16);
+  const std::chrono::seconds longest = working_ ? kLongest : kLongestAlone;
   const std::chrono::milliseconds whole =
-      std::min<std::chrono::milliseconds>(kFirst * (1 << (s.failures - 1)), kLongest);
+      std::min<std::chrono::milliseconds>(kFirst * (1 << (s.failures - 1)), longest);
   const double share = 1.0 - 0.5 * chance_();
   s.not_before = now + std::chrono::milliseconds(static_cast<long long>(static_cast<double>(whole.count()) * share));
   s.away_until = now + kAway;
-  if (working_ == source) working_.reset();
 }
 
 }  // namespace hallpass

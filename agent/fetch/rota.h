@@ -1,7 +1,8 @@
 // Which of several sources is asked next, and when: the first that works, in the order of the configuration.
 //
-// A source that fails is left alone for a while that doubles from failure to failure (1 s to 1 min), a random part of
-// it taken off so that a fleet does not come back as one. Another that is ready is asked at once. A source before the
+// A source that fails is left alone for a while that doubles from failure to failure (1 s to 1 min; to
+// 15 s while none works, for then nothing reaches this host), a random part of it taken off so that a fleet does not
+// come back as one. Another that is ready is asked at once. A source before the
 // one that works gets another chance after kAway at the earliest.
 #pragma once
 
@@ -17,7 +18,7 @@ using Moment = std::chrono::steady_clock::time_point;
 
 class Rota {
  public:
-  static constexpr std::chrono::seconds kFirst{1}, kLongest{60}, kAway{30};
+  static constexpr std::chrono::seconds kFirst{1}, kLongest{60}, kLongestAlone{15}, kAway{30};
   using Chance = std::function<double()>;  // 0 to 1
 
   Rota(std::size_t sources, Chance chance) : sources_(sources), chance_(std::move(chance)) {}

@@ -1,5 +1,8 @@
 // Which source is asked next, what is said of those that fail, and which policies are fetched.
 #include "agent/fetch/rota.h"
+
+#include <algorithm>
+
 #include "agent/fetch/agent_view.h"
 #include "agent/fetch/policy_keeper.h"
 #include "agent/fetch/report.h"
@@ -36,10 +39,10 @@ int wrong_pauses() {
   Rota rota = rota_of(1);
   int wrong = 0;
   Moment now = kStart;
-  const int pauses[] = {1, 2, 4, 8, 16, 32, 60, 60};
+  const int pauses[] = {1, 2, 4, 8, 15, 15};
   for (const int pause : pauses) {
     rota.failed(0, now);
-    wrong += wrong_if(rota.when() != now + seconds{pause}, "doubles, up to a minute");
+    wrong += wrong_if(rota.when() != now + seconds{pause}, "doubles, up to 15 s while none works");
     wrong += wrong_if(rota.next(now + seconds{pause} - std::chrono::milliseconds{1}).has_value(), "not before");
     now += seconds{pause};
     wrong += wrong_if(rota.next(now) != 0u, "then");
@@ -47,6 +50,15 @@ int wrong_pauses() {
   rota.succeeded(0);
   rota.failed(0, now);
   wrong += wrong_if(rota.when() != now + seconds{1}, "from the beginning after a success");
+  Rota two = rota_of(2);
+  two.succeeded(1);
+  for (const int pause : {1, 2, 4, 8, 16, 32, 60, 60}) {
+    two.failed(0, now);
+    const Moment again = now + std::max(seconds{pause}, Rota::kAway);
+    wrong += wrong_if(two.next(again - std::chrono::milliseconds{1}) != 1u, "up to a minute while another works");
+    wrong += wrong_if(two.next(again) != 0u, "then it gets its chance");
+    now = again;
+  }
   Rota jitter = rota_of(1, 1.0);
   jitter.failed(0, kStart);
   wrong += wrong_if(jitter.when() != kStart + std::chrono::milliseconds{500}, "half of it at least");
