@@ -137,7 +137,9 @@ Result<Workspace> Context::open_copy(const SyncReport& report) {
 }
 
 void Context::tell(const SyncReport& report) {
-  const std::string since = report.synced_at ? times().with_left(*report.synced_at) : "";
+  const std::string since = report.synced_at ? fmt::format("{} ({} ago)", times().brief(*report.synced_at),
+                                                           rough_duration(now() - *report.synced_at))
+                                             : "an unknown time";
   std::string now_told = fmt::format("{} {}", static_cast<int>(report.outcome), report.error.message);
   for (const std::string& warning : report.warnings) now_told += warning;
   if (now_told == told_) return;

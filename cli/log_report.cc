@@ -61,9 +61,7 @@ std::variant<LogReport, LogRefusal, Error> verify_log(Context& context, HubMirro
   if (!head) return synced.error;
   const bool away = synced.outcome == SyncReport::Outcome::away;
   if (away) {
-    context.out().warn(
-        fmt::format("{}; verifying the copy of {}", synced.error.message,
-                    synced.synced_at ? context.times().with_left(*synced.synced_at) : "an unknown time"));
+    context.out().warn(fmt::format("{}; verifying the copy that is here", synced.error.message));
   }
   const LogFiles files = away ? mirror.files() : LogFiles([&mirror](const std::string& path, std::size_t limit) {
     return mirror.client().file(path, limit);

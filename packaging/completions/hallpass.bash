@@ -5,6 +5,7 @@ _hallpass() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --dir) dir=(--dir "${COMP_WORDS[i+1]/#\~\//$HOME/}"); ((i++)) ;;
+      --hub) ((i++)) ;;
       --config | --as | --key | --target | --reason | --ticket | --duration | --param | --not-before | --respond-by | --output | --timeout | \
         --comment | --subject | --host | --state | --ssh-option | --user | -[tdprocs]) ((i++)) ;;
       -*) ;;
@@ -26,10 +27,10 @@ _hallpass() {
     -p | --param)
       words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null)
       if [ -n "$name" ]; then words=$(sed -n "s/^$name=//p" <<<"$words"); else compopt -o nospace 2>/dev/null; fi ;;
-    -r | --reason | --ssh-option | --user | --ticket | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
+    -r | --reason | --ssh-option | --user | --ticket | --hub | -n | --lines | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
     *)
       case $command in
-        "") words="request approve deny revoke carry list show explain policy time done host version --dir --config --as --key --json --yes --no-color --verbose --help" ;;
+        "") words="request approve deny revoke carry list show explain watch policy log time done host version --dir --hub --config --as --key --json --yes --no-color --verbose --help" ;;
         request)
           if [ -z "$sub" ] && [[ $cur != -* ]]; then words=$(hallpass "${dir[@]}" complete runbooks 2>/dev/null)
           else words="--target --reason --ticket --duration --param --not-before --respond-by --output --wait --timeout"; fi ;;
@@ -50,10 +51,22 @@ _hallpass() {
         list) words="--all --mine --state --json" ;;
         policy)
           case $sub in
-            "") words="init check sign show" ;;
+            "") words="init check sign publish show" ;;
             init) words="--fleet --person --admin --threshold --presence --runbook --account --target" ;;
             check) words="--for --against --json" ;;
             sign) words="--yes --json" ;;
+            publish) words="--json" ;;
+            show) words="--toml --json" ;;
+          esac ;;
+        watch) words="--mine --json" ;;
+        log)
+          case $sub in
+            "") words="verify prove tail" ;;
+            verify) words="--full --json" ;;
+            prove)
+              if [[ $cur == -* ]]; then words="--output --json"
+              else words=$(hallpass "${dir[@]}" complete ids 2>/dev/null); fi ;;
+            tail) words="--lines --follow --json" ;;
           esac ;;
         time) words="--json" ;;
         done) words="--yes" ;;

@@ -1,8 +1,9 @@
 # fish completion for hallpass(1). Words from the policy come from the hidden command `hallpass complete`.
-set -l commands request approve deny revoke carry list show explain policy time done host version
+set -l commands request approve deny revoke carry list show explain watch policy log time done host version
 complete -c hallpass -f
 complete -c hallpass -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c hallpass -l dir -x -a "(__fish_complete_directories)" -d "Directory of the policy"
+complete -c hallpass -l hub -x -d "Hub"
 complete -c hallpass -l config -r -F -d "Configuration file"
 complete -c hallpass -l as -x -a "(hallpass complete people 2>/dev/null)" -d "Who you are"
 complete -c hallpass -l json -d "Print JSON"
@@ -32,9 +33,17 @@ complete -c hallpass -n "__fish_seen_subcommand_from explain" -l host -x -a "(ha
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s a -l all -d "All"
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s m -l mine -d "Mine"
 complete -c hallpass -n "__fish_seen_subcommand_from list" -s s -l state -x -a "active denied ended pending revoked void" -d "State"
-complete -c hallpass -n "__fish_seen_subcommand_from policy" -a "init check sign show"
+complete -c hallpass -n "__fish_seen_subcommand_from policy" -a "init check sign publish show"
 complete -c hallpass -n "__fish_seen_subcommand_from host; and not __fish_seen_subcommand_from status sessions end clock ledger" -a "status sessions end clock ledger"
 complete -c hallpass -n "__fish_seen_subcommand_from end" -a "(hallpass host sessions 2>/dev/null | awk 'NR > 1 { print \$1 }')" -d "Session"
 complete -c hallpass -n "__fish_seen_subcommand_from end" -s r -l reason -x -d "Why"
 complete -c hallpass -n "__fish_seen_subcommand_from clock" -a "accept"
 complete -c hallpass -n "__fish_seen_subcommand_from ledger" -a "reset"
+complete -c hallpass -n "__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from show" -l toml -d "The file itself"
+complete -c hallpass -n "__fish_seen_subcommand_from watch" -s m -l mine -d "Mine"
+complete -c hallpass -n "__fish_seen_subcommand_from log; and not __fish_seen_subcommand_from verify prove tail" -a "verify prove tail"
+complete -c hallpass -n "__fish_seen_subcommand_from log; and __fish_seen_subcommand_from verify" -l full -d "From the first entry"
+complete -c hallpass -n "__fish_seen_subcommand_from log; and __fish_seen_subcommand_from prove" -a "(hallpass complete ids 2>/dev/null)"
+complete -c hallpass -n "__fish_seen_subcommand_from log; and __fish_seen_subcommand_from prove" -s o -l output -r -F -d "Write there"
+complete -c hallpass -n "__fish_seen_subcommand_from log; and __fish_seen_subcommand_from tail" -s n -l lines -x -d "How many"
+complete -c hallpass -n "__fish_seen_subcommand_from log; and __fish_seen_subcommand_from tail" -s f -l follow -d "Stay"

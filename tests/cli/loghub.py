@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import ssl
 import struct
 import subprocess
@@ -38,7 +39,7 @@ class Hub:
         self.posts = True       # False: serves files only
         self.age = 0            # of cosignatures, seconds
         self.news = threading.Condition()
-        self.server = None
+        self.server, self.connections = None, []
         self.tls = tls
         self.port = 0
         self.start()
@@ -108,6 +109,16 @@ class Hub:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self):
+                super().setup()
+                hub.connections.append(self.connection)
+
+            def handle(self):
+                try:
+                    super().handle()
+                except OSError:  # the peer has gone, or stop() was called
+                    pass
+
             def log_message(self, *_):
                 pass
 
@@ -168,6 +179,12 @@ class Hub:
         if server:
             server.shutdown()
             server.server_close()
+            for connection in self.connections:   # kept ones would be served on
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+            self.connections.clear()
 
     @property
     def url(self):

@@ -439,7 +439,7 @@ class TestLog:
 
     def test_verify_from_the_epoch_and_in_full(self, site):
         alice = site.person("alice")
-        site.hub.add(*[entry_by_hand(site.fleet, "alice", "request", {"n": 1})] * 600)
+        site.hub.add(*[entry_by_hand(site.fleet, "mallory", "request", {"n": 1})] * 600)
         site.hub.add_epoch(520)
         assert alice.run("log", "verify", "--json").json["from"] == 512
         assert alice.run("log", "verify", "--full", "--json").json["from"] == 0
