@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
   {
     Log log(dir);
     for (int i = 0; i < kBatches; ++i) log.append(1);  // warm
-    for (const std::size_t batch : {1, 64}) good = compare(log, plain, batch) && good;
+    for (const std::size_t batch : {1U, 64U}) good = compare(log, plain, batch) && good;
   }
   std::filesystem::remove_all(dir);
   return good ? 0 : 1;

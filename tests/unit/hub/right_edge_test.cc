@@ -68,7 +68,7 @@ int wrong_steps() {
   Files files;
   int wrong = 0;
   std::uint64_t size = 0;
-  for (const std::size_t step : {1, 255, 1, 254, 1, 1, 511, 65536 - 1024, 1, 255, 256, 1}) {
+  for (const std::size_t step : {1U, 255U, 1U, 254U, 1U, 1U, 511U, 65536U - 1024U, 1U, 255U, 256U, 1U}) {
     wrong += add(edge, files, some_entries(step, std::to_string(size)));
     size += step;
     TileReader reader(reader_of(files), size);

@@ -105,7 +105,7 @@ int wrong_order() {
   int wrong = 0;
   {
     SequencerWorld w;
-    for (const std::size_t sizes : {1, 3, 252}) {
+    for (const std::size_t sizes : {1U, 3U, 252U}) {
       w.start();  // anew each time: what an earlier process left is not known to be flushed
       const auto check = [&](const Result<std::uint64_t>& first) {
         watched.answered();
