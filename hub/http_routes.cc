@@ -70,7 +70,7 @@ bool HttpServer::may_read(HttpSession& session, const HttpRequest& request) cons
 asio::awaitable<HttpResponse> HttpServer::answer(HttpSession& session, const HttpRequest& request) {
   if (is_post_path(request.path)) {
     if (request.method != "POST") co_return not_allowed("POST");
-    co_return co_await answer_post(request);
+    co_return co_await answer_post(session, request);
   }
   if (request.method != "GET" && request.method != "HEAD") co_return not_allowed("GET, HEAD");
   if (request.path == "/healthz") co_return health();
@@ -82,17 +82,20 @@ asio::awaitable<HttpResponse> HttpServer::answer(HttpSession& session, const Htt
     response.more = "WWW-Authenticate: Bearer realm=\"hallpass-hub\"\r\n";
     co_return response;
   }
+  session.welcome();
   co_return co_await answer_get(session, request);
 }
 
-asio::awaitable<HttpResponse> HttpServer::answer_post(const HttpRequest& request) {
+asio::awaitable<HttpResponse> HttpServer::answer_post(HttpSession& session, const HttpRequest& request) {
   auto& body = const_cast<std::string&>(request.body);  // NOLINT: up to 2 MiB, and nobody looks at it again
   const bool statements = request.path == "/v1/statements";
   std::function<void(Answered)> start = [this, &body, statements](Answered answered) {
     statements ? service_.post_statements(std::move(body), std::move(answered))
                : service_.post_policy(std::move(body), std::move(answered));
   };
-  co_return response_of(co_await ask(std::move(start)));
+  Answer answer = co_await ask(std::move(start));
+  if (answer.status < 300) session.welcome();
+  co_return response_of(std::move(answer));
 }
 
 asio::awaitable<HttpResponse> HttpServer::answer_get(HttpSession& session, const HttpRequest& request) {

@@ -1,5 +1,6 @@
 #include "hub/http_server.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -89,10 +90,18 @@ asio::awaitable<void> HttpServer::accept_on(Acceptor& acceptor) {
     told = false;
     if (sessions_.size() >= static_cast<std::size_t>(options_.config.connections)) {
       service_.metrics().connection_refused();
-      continue;
+      if (!make_room()) continue;
     }
     asio::co_spawn(io_, serve(std::move(socket)), asio::detached);
   }
+}
+
+// Strangers that hold connections open must not keep out those who may read: the oldest of them goes.
+bool HttpServer::make_room() {
+  const auto found = std::find_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s->is_expendable(); });
+  if (found == sessions_.end()) return false;
+  (*found)->close();
+  return true;
 }
 
 asio::awaitable<void> HttpServer::serve(tcp::socket socket) {
@@ -153,7 +162,6 @@ void HttpServer::drain(std::function<void()> done) {
 
 void HttpServer::finish_drain() {
   if (!draining_ || !sessions_.empty() || !drained_) return;
-  error_code ignored;
   timer_.cancel();
   std::exchange(drained_, nullptr)();
 }

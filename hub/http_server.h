@@ -67,10 +67,11 @@ class HttpServer {
   asio::awaitable<void> serve(asio::ip::tcp::socket socket);
   asio::awaitable<void> tick();
   void finish_drain();
+  bool make_room();
 
   bool may_read(HttpSession& session, const HttpRequest& request) const;
   asio::awaitable<HttpResponse> answer_get(HttpSession& session, const HttpRequest& request);
-  asio::awaitable<HttpResponse> answer_post(const HttpRequest& request);
+  asio::awaitable<HttpResponse> answer_post(HttpSession& session, const HttpRequest& request);
   asio::awaitable<HttpResponse> answer_checkpoint(HttpSession& session, const HttpRequest& request);
   asio::awaitable<HttpResponse> answer_file(const HttpRequest& request);
   asio::awaitable<Answer> ask(std::function<void(Answered)> start);

@@ -83,6 +83,10 @@ void HttpSession::look_at(Moment now) {
   if (now < deadline_) return;
   deadline_ = Moment::max();
   if (doing_ == Doing::polling) return wake();
+  close();
+}
+
+void HttpSession::close() {
   error_code ignored;
   wire_->socket().close(ignored);
 }
@@ -95,8 +99,7 @@ void HttpSession::wake() {
 }
 
 void HttpSession::drain() {
-  error_code ignored;
-  if (doing_ == Doing::idle) wire_->socket().close(ignored);
+  if (doing_ == Doing::idle) close();
   wake();
 }
 
@@ -117,13 +120,13 @@ asio::awaitable<bool> HttpSession::await_first_byte() {
   give_time(kIdleTime);
   if (wire_->shows_readable()) {
     const auto [ec] = co_await wire_->socket().async_wait(asio::socket_base::wait_read, kTuple);
-    doing_ = Doing::working;
+    doing_ = Doing::reading;
     if (ec) co_return false;
     give_time(kRequestTime);
     co_return co_await fill();
   }
   const bool more = co_await fill();
-  doing_ = Doing::working;
+  doing_ = Doing::reading;
   co_return more;
 }
 
@@ -248,6 +251,7 @@ asio::awaitable<void> HttpSession::run() {
     if (got == Got::nothing) co_return;
     // However long it takes to verify and to make durable: the service answers each body.
     deadline_ = Moment::max();
+    doing_ = Doing::working;
     if (got == Got::request) response = co_await server_.answer(*this, request);
     let_go();
     if (response.status == 0) co_return;  // the peer has gone

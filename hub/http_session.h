@@ -26,11 +26,15 @@ class HttpSession {
   void wake();               // out of wait_for_head
   void look_at(Moment now);  // the tick: closes what took too long, ends polls
   void drain();              // closes it if it is idle
+  void close();
+  // Nobody would miss it: it has not yet said anything that gave it a right, and nothing of it is being worked at.
+  bool is_expendable() const { return !welcome_ && doing_ != Doing::working && doing_ != Doing::polling; }
+  void welcome() { welcome_ = true; }
   bool has_client_certificate() { return wire_->has_client_certificate(); }
   std::uint64_t polls_after() const { return after_; }
 
  private:
-  enum class Doing { working, idle, polling };
+  enum class Doing { reading, working, idle, polling };
   enum class Got { request, nothing, fault };
   asio::awaitable<Got> read_request(HttpRequest& into, HttpResponse& fault);
   asio::awaitable<bool> fill();  // more bytes into buffer_
@@ -48,12 +52,12 @@ class HttpSession {
 
   HttpServer& server_;
   std::unique_ptr<Wire> wire_;
-  std::string buffer_;  // read, not yet parsed
-  Doing doing_ = Doing::working;
+  std::string buffer_;            // read, not yet parsed
+  Doing doing_ = Doing::reading;  // at first a handshake
   Moment deadline_ = Moment::max();
   std::uint64_t after_ = 0;
   std::size_t held_ = 0;  // bytes of the server's room for bodies
-  bool woken_ = false;
+  bool woken_ = false, welcome_ = false;
 };
 
 }  // namespace hallpass::hub

@@ -240,14 +240,25 @@ def test_pipelining_and_chunks(hub, fleet):
 
 
 def test_too_many_connections(new_hub):
+    """Strangers that hold connections are pushed out, readers are not; when all are readers, who comes too late is closed."""
     h = new_hub(limits="connections = 16\n")
-    held = [socket.create_connection(("127.0.0.1", h.port)) for _ in range(16)]
-    for s in held:
+    strangers = [socket.create_connection(("127.0.0.1", h.port)) for _ in range(16)]
+    for s in strangers[:8]:
         s.sendall(GET + b"\r\n")
         assert s.recv(1000)
+    readers = [h.connect() for _ in range(16)]
+    for r in readers:
+        r.request("GET", "/v1/checkpoint?after=1000", headers={"Authorization": f"Bearer {h.TOKEN}"})
+        time.sleep(0.01)     # the room that is made is there a moment later
+    for s in strangers:
+        s.settimeout(5)
+        try:
+            assert s.recv(10) == b""
+        except ConnectionResetError:
+            continue
     with socket.create_connection(("127.0.0.1", h.port), timeout=5) as over:
         assert over.recv(10) == b""
-    held.pop().close()
+    readers.pop().close()
     until = time.monotonic() + 5
     while True:
         try:
