@@ -279,11 +279,9 @@ void Gatherer::bridge(Carrier& carrier) {
   LogSource source(mirror_, carrier, false, true);
   TileReader reader(source.files(), size);
   const Result<std::vector<Digest>> proof = reader.consistency_proof(agent_.log_size);
-  if (!proof || !verify_consistency(agent_.log_size, size, agent_.log_root, head_->checkpoint.root, *proof)) {
-    mirror_.drop();
-  } else if (!mirror_.keep()) {
-    mirror_.drop();
-  }
+  const bool proven =
+      proof && verify_consistency(agent_.log_size, size, agent_.log_root, head_->checkpoint.root, *proof);
+  if (!proven || !mirror_.keep()) mirror_.drop();
 }
 
 std::optional<FetchFault> Gatherer::take_policies(Carrier& from) {
