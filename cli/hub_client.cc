@@ -102,7 +102,10 @@ Error HubClient::cannot(const Error& error) const {
 
 Error HubClient::refusal(const HttpAnswer& answer, const std::string& path) const {
   if (answer.status == 404) return {Errc::not_found, fmt::format("{} has no {}", config_.url, path)};
-  if (answer.status == 401 || answer.status == 403) {
+  std::string why;
+  if (const auto json = parse_json(answer.body)) why = text_member(json.value(), "error");
+  // 403 with words is the hub's about what was given to it; without, a proxy's about us.
+  if (answer.status == 401 || (answer.status == 403 && why.empty())) {
     if (config_.token_file.empty() && config_.certificate.empty())
       return {
           Errc::untrusted,
@@ -114,8 +117,6 @@ Error HubClient::refusal(const HttpAnswer& answer, const std::string& path) cons
                         shorten_home(config_.token_file.empty() ? config_.certificate : config_.token_file),
                         answer.status)};
   }
-  std::string why;
-  if (const auto json = parse_json(answer.body)) why = text_member(json.value(), "error");
   return {Errc::unavailable,
           fmt::format("{} answers {} to {}{}{}", config_.url, answer.status, path, why.empty() ? "" : ": ", why)};
 }

@@ -212,9 +212,21 @@ std::string help_requester(const Judgement& j, const Policy& policy) {
   return "those who may ask for " + j.runbook + ": " + list_of({may.begin(), may.end()}, "and");
 }
 
+// " --param service=VALUE": what must be chosen; a parameter with one value chooses itself.
+std::string parameters_to_type(const Policy& policy, const std::string& runbook) {
+  const auto found = policy.runbooks.find(runbook);
+  std::string out;
+  if (found == policy.runbooks.end()) return out;
+  for (const auto& [name, choices] : found->second.parameters) {
+    if (choices.size() > 1) out += " --param " + name + "=VALUE";
+  }
+  return out;
+}
+
 // What would help, by the step that decided.
 void help(const Judgement& j, const Policy& policy, std::vector<std::string>& lines) {
-  const std::string again = j.subject + " can ask again: hallpass request " + j.runbook;
+  const std::string again =
+      j.subject + " can ask again: hallpass request " + j.runbook + parameters_to_type(policy, j.runbook);
   switch (j.step) {
     case Step::none:
     case Step::not_started:

@@ -101,6 +101,13 @@ class TestStory:
         assert any(n.startswith("key-revoke-") for n in fleet.grants())
         fleet.refused(1, ["would not admit", "nothing was written"], "alice", "request", "login", "-t", "web-3", "-r", "again")
 
+    def test_asking_again_names_the_parameters(self, fleet):
+        """The line to type was refused as it stood: it left out --param."""
+        r = fleet.request("alice", "restart-web", "db-1", "--param", "service=nginx")
+        assert fleet.run("bob", "deny", r.id, "--yes").code == 0
+        said = fleet.run(None, "explain", r.id).out
+        assert "hallpass request restart-web --param service=VALUE" in said, said
+
     def test_start_later(self, fleet):
         r = fleet.request("alice", "login", "web-3", "--not-before", "2h")
         assert "pending: starts at" in r.out, r

@@ -37,7 +37,15 @@ void configuration(void**) {
                         {"wrong type", "me = 1\n", false, 1},
                         {"no name", "\nme = \"Alice Smith\"\n", false, 2},
                         {"relative", "dir = \"h\"\n", false, 1},
-                        {"no TOML", "dir = \n", false, 1}};
+                        {"no TOML", "dir = \n", false, 1},
+                        {"a hub", "hub = \"https://hub.example.org/\"\nhub_token_file = \"~/t\"\n", true, 0},
+                        {"a hub here", "hub = \"http://127.0.0.1:8480\"\n", true, 0},
+                        {"no URL", "me = \"alice\"\nhub = \"hub.example.org\"\n", false, 2},
+                        {"unencrypted", "hub = \"http://hub.example.org\"\n", false, 1},
+                        {"a question", "hub = \"https://hub.example.org/?x=1\"\n", false, 1},
+                        {"a password", "hub = \"https://a:b@hub.example.org\"\n", false, 1},
+                        {"two places", "dir = \"/srv/h\"\nhub = \"https://hub.example.org\"\n", false, 2},
+                        {"half a pair", "hub_key = \"/k\"\n", false, 1}};
   run_cases(std::begin(cases), std::end(cases),
             [](const char* text, auto& out) { return parse_config(text, out).has_value(); });
 }

@@ -75,34 +75,39 @@ std::vector<Case> cases() {
          s.approve("bob", 300);
          s.now = 2400;
        },
-       "ended at 12:35 (5m ago), by rule 1; approved by bob", "alice can ask again: hallpass request restart-web"},
+       "ended at 12:35 (5m ago), by rule 1; approved by bob",
+       "alice can ask again: hallpass request restart-web --param service=VALUE"},
       {"not approved in time",
        [](Scene& s) {
          s.ask();
          s.now = 99999;
        },
        "ended: was not approved in time: lacked 1 approval of leads",
-       "alice can ask again: hallpass request restart-web"},
+       "alice can ask again: hallpass request restart-web --param service=VALUE"},
       {"denied",
        [](Scene& s) {
          s.ask();
          s.deny("bob", 300);
        },
-       "denied by bob", "this cannot be undone; talk to bob, then alice can ask again: hallpass request restart-web"},
+       "denied by bob",
+       "this cannot be undone; talk to bob, then alice can ask again: hallpass request restart-web --param "
+       "service=VALUE"},
       {"revoked",
        [](Scene& s) {
          s.ask();
          s.approve("bob", 300);
          s.revoke("ana", 400);
        },
-       "revoked by ana", "this cannot be undone; talk to ana, then alice can ask again: hallpass request restart-web"},
+       "revoked by ana",
+       "this cannot be undone; talk to ana, then alice can ask again: hallpass request restart-web --param "
+       "service=VALUE"},
       {"the runbook changed",
        [](Scene& s) {
          s.ask();
          s.edit("\"restart\"", "\"stop\"");
        },
        "void: the runbook restart-web is not what it was when this was asked for",
-       "alice can ask again: hallpass request restart-web"},
+       "alice can ask again: hallpass request restart-web --param service=VALUE"},
       {"nobody's request", [](Scene&) {}, "void: no such request is known here",
        "bring the grant file that holds the request"},
       {"no rule for the requester",
