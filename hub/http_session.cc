@@ -274,7 +274,8 @@ bool HttpSession::peer_has_gone() {
 }
 
 asio::awaitable<bool> HttpSession::wait_for_head(std::uint64_t after) {
-  if (server_.head().size > after || server_.draining()) co_return true;
+  // A reader that has seen more than this hub has must hear of it at once: the log was put back to an older copy.
+  if (server_.head().size != after || server_.draining()) co_return true;
   if (buffer_.empty()) std::string().swap(buffer_);
   after_ = after;
   woken_ = false;

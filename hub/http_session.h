@@ -20,8 +20,8 @@ class HttpSession {
   HttpSession& operator=(const HttpSession&) = delete;
 
   asio::awaitable<void> run();
-  // Waits until the head has more than `after` entries, the server drains, or the poll's time is over. False: the peer
-  // has gone.
+  // Waits while the head has exactly `after` entries, until the server drains, or the poll's time is over. False: the
+  // peer has gone.
   asio::awaitable<bool> wait_for_head(std::uint64_t after);
   void wake();               // out of wait_for_head
   void look_at(Moment now);  // the tick: closes what took too long, ends polls

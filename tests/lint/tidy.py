@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = ("core", "host", "pam", "sudo_plugin", "notify", "agent", "cli")
+FOLDERS = ("core", "host", "pam", "sudo_plugin", "notify", "agent", "hub", "cli")
 WITHOUT_ANALYZER = ("cli/", "agent/ctl/")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 CLANG_TIDY = "clang-tidy-14"
