@@ -17,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kConnectTimeout{3000};  // then people want to know, and to go on from what is here
+constexpr milliseconds kSmallTimeout{5000};    // of what fits into one breath: checkpoint, hints
 constexpr milliseconds kFileTimeout{20000};
 constexpr milliseconds kPollTimeout{60000};  // the hub answers within 50 s
 constexpr std::size_t kMaxTokenBytes = 4096;
@@ -130,7 +131,7 @@ Result<std::string> HubClient::get(const std::string& path, std::size_t limit, m
 }
 
 Result<std::string> HubClient::file(const std::string& path, std::size_t limit) {
-  return get(path, limit, kFileTimeout, {});
+  return get(path, limit, limit <= kMaxNoteBytes ? kSmallTimeout : kFileTimeout, {});
 }
 
 Result<std::string> HubClient::checkpoint_after(std::uint64_t size, const std::function<bool()>& go_on) {
@@ -139,7 +140,7 @@ Result<std::string> HubClient::checkpoint_after(std::uint64_t size, const std::f
     if (note || note.error().code != Errc::not_found) return note;
     has_long_poll_ = false;
   }
-  return get(std::string(kCheckpointPath), kMaxNoteBytes, kFileTimeout, go_on);
+  return get(std::string(kCheckpointPath), kMaxNoteBytes, kSmallTimeout, go_on);
 }
 
 Result<HubReceipt> HubClient::post(const std::string& path, std::string_view type, const std::string& body) {

@@ -351,7 +351,12 @@ SyncReport HubMirror::sync_locked(UnixTime now, const std::string* given) {
     report.error = note.error();
     return report;
   }
-  if (auto failed = read_news(note.value(), now, news)) return *std::move(failed);
+  if (auto failed = read_news(note.value(), now, news)) {
+    // With the checkpoint of the position, both signed, this is what shows others that the log lied.
+    if (failed->outcome == SyncReport::Outcome::refused)
+      (void)write_file_durably(root_ + "/refused.checkpoint", note.value(), 0600);
+    return *std::move(failed);
+  }
   report.changed = !news.entries.empty() || news.jumped;
   if (const auto done = keep_news(news, now, state, report); !done) {
     report.error = done.error();
@@ -388,11 +393,13 @@ std::optional<HubMirror::Head> HubMirror::head() const {
   if (verifies()) {
     const auto position = parse_position(text.value());
     if (!position) return std::nullopt;
-    return Head{position->note, position->frontier.size(), position->read_from};
+    Head head{position->note, position->frontier.size(), position->read_from, std::nullopt};
+    if (position->epoch_at != UnixTime{}) head.epoch = EpochHint{position->epoch, position->live_from, 0};
+    return head;
   }
   const auto head = parse_unverified(text.value());
   if (!head) return std::nullopt;
-  return Head{head->note, head->size, head->read_from};
+  return Head{head->note, head->size, head->read_from, std::nullopt};
 }
 
 }  // namespace hallpass::cli

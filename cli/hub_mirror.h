@@ -56,7 +56,8 @@ class HubMirror {
   struct Head {
     std::string note;
     std::uint64_t size = 0;
-    std::uint64_t read_from = 0;  // entries from there on are in the copy
+    std::uint64_t read_from = 0;     // entries from there on are in the copy
+    std::optional<EpochHint> epoch;  // the newest that was read; its policy is not known
   };
   std::optional<Head> head() const;
   // The log's files as of head(): from the copy, else from the hub. What is missing of level 0 is made from entries.

@@ -62,13 +62,19 @@ std::variant<LogReport, LogRefusal, Error> verify_log(Context& context, HubMirro
   const bool away = synced.outcome == SyncReport::Outcome::away;
   if (away) {
     context.out().warn(fmt::format("{}; verifying the copy that is here", synced.error.message));
+    if (!full) hint = head->epoch;
   }
   const LogFiles files = away ? mirror.files() : LogFiles([&mirror](const std::string& path, std::size_t limit) {
     return mirror.client().file(path, limit);
   });
   const Trust& trust = *mirror.trust();
   auto result = advance({}, head->note, *trust.log, trust.fleet, files, hint);
-  if (auto* refused = std::get_if<LogRefusal>(&result)) return std::move(*refused);
+  if (auto* refused = std::get_if<LogRefusal>(&result)) {
+    if (away && refused->fault == LogFault::missing)
+      return Error{Errc::unavailable,
+                   "the copy does not hold all that verifying needs; try again when the hub answers"};
+    return std::move(*refused);
+  }
   const LogAdvance& read = std::get<LogAdvance>(result);
   LogReport report = report_of(read, *trust.log);
   const auto workspace = Workspace::open(mirror.dir());

@@ -243,6 +243,8 @@ class TestLies:
         assert [g["id"] for g in listed.json["grants"]] == [asked]
         verify = alice.run("log", "verify", code=1)
         assert words in verify.err and verify.out == "", verify
+        with open(alice.cache + "/refused.checkpoint", "rb") as f:
+            assert f.read().split(b"\n")[:3] == (site.hub.files.get("checkpoint") or site.hub.truth("checkpoint")).split(b"\n")[:3]
 
     def test_fork_of_the_same_size(self, lied):
         site = lied[0]
@@ -443,6 +445,11 @@ class TestLog:
         site.hub.add_epoch(520)
         assert alice.run("log", "verify", "--json").json["from"] == 512
         assert alice.run("log", "verify", "--full", "--json").json["from"] == 0
+        site.hub.stop()
+        r = alice.run("log", "verify", "--json")
+        assert r.json["from"] == 512 and "verifying the copy that is here" in r.err, r
+        assert "does not hold all" in alice.run("log", "verify", "--full", code=3).err
+        site.hub.start()
         # Only who reads all of it sees what was changed long ago.
         site.hub.files["tile/entries/001"] = site.hub.truth("tile/entries/001").replace(b"DSSE", b"dsse").replace(b"sig", b"gis", 1)
         assert alice.run("log", "verify").code == 0
