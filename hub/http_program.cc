@@ -110,6 +110,14 @@ bool Program::open_server() {
     return false;
   }
   ServerOptions options{setup_.config, *std::move(ssl), setup_.tokens, sequencer_->files(), tell, {}};
+  options.more_gauges = [this](Gauges& into) {
+    const SequencerThread::Counts log = sequencer_->counts();
+    into.batches = log.batches;
+    into.flushes = log.fsyncs;
+    if (!notices_) return;
+    into.notices_queued = notices_->counts().queued;
+    into.notices_lost = notices_->counts().lost;
+  };
   server_ = std::make_unique<HttpServer>(io_, std::move(options), *service_);
   server_->published(sequencer_->published());
   sequencer_->on_published([this](std::shared_ptr<const Published> head) {

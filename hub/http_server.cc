@@ -109,7 +109,11 @@ asio::awaitable<void> HttpServer::serve(tcp::socket socket) {
   socket.set_option(tcp::no_delay(true), ignored);
   const auto at = sessions_.insert(sessions_.end(),
                                    std::make_unique<HttpSession>(*this, make_wire(std::move(socket), options_.ssl)));
-  co_await (*at)->run();
+  try {
+    co_await (*at)->run();
+  } catch (const std::exception& e) {  // out of memory: this connection ends, and no other
+    options_.log(kWarning, std::string("a connection ended early: ") + e.what());
+  }
   sessions_.erase(at);
   finish_drain();
 }

@@ -63,7 +63,12 @@ std::string Metrics::text(const Gauges& g) const {
   page.one("hallpass_hub_waiting_lines", "gauge", "Statements that wait to be verified.", n(g.waiting));
   page.one("hallpass_hub_connections", "gauge", "Connections that are open.", n(g.connections));
   page.one("hallpass_hub_long_polls", "gauge", "Connections that wait for a new head.", n(g.polls));
-  page.one("hallpass_hub_connections_refused_total", "counter", "Connections over the limit.", n(connections_refused_));
+  page.one("hallpass_hub_batches_total", "counter", "Batches written to the log.", n(g.batches));
+  page.one("hallpass_hub_flushes_total", "counter", "fsync(2) calls for the log.", n(g.flushes));
+  page.one("hallpass_hub_notices_queued_total", "counter", "Notices put into the queue.", n(g.notices_queued));
+  page.one("hallpass_hub_notices_lost_total", "counter", "Notices that could not be queued.", n(g.notices_lost));
+  page.one("hallpass_hub_connections_refused_total", "counter",
+           "Connections over the limit: closed, or another for them.", n(connections_refused_));
   page.one("hallpass_hub_long_polls_woken_total", "counter", "Long polls answered by a new head.", n(woken_));
   page.one("hallpass_hub_statements_taken_total", "counter", "Statements put into the log.", n(taken_));
   page.one("hallpass_hub_statements_known_total", "counter", "Statements that were there already.", n(known_));

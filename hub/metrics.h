@@ -17,6 +17,8 @@ struct Gauges {
   std::size_t statements = 0, grants = 0;  // live
   std::size_t waiting = 0;                 // lines that wait to be verified
   std::size_t connections = 0, polls = 0;
+  std::uint64_t batches = 0, flushes = 0;              // of the log, since the start
+  std::uint64_t notices_queued = 0, notices_lost = 0;  // likewise
   bool stopped = false;
 };
 

@@ -291,8 +291,8 @@ def test_stop_answers_polls_and_closes_the_idle(new_hub):
     h = new_hub()
     idle = h.connect()
     assert h.ask("GET", "/healthz", connection=idle).status == 200
-    got = []
-    poll = threading.Thread(target=lambda: got.append(h.get("/v1/checkpoint?after=1000")))
+    got, size = [], h.size()
+    poll = threading.Thread(target=lambda: got.append(h.get(f"/v1/checkpoint?after={size}")))
     poll.start()
     await_metric(h, "hallpass_hub_long_polls", 1)
     begin = time.monotonic()
