@@ -86,7 +86,7 @@ int main(int argc, char** argv) {
   CLI::App* init = app.add_subcommand("init", "make a new, empty log and its keys; print what trust.toml must say");
   init->add_option("--name,--origin", options.init.origin, "the log's name, such as log.example.org/hallpass")
       ->type_name("NAME");
-  init->add_option("--witness", options.init.witness, "the name of its own witness instead of ORIGIN/witness")
+  init->add_option("--witness", options.init.witness, "the name of its own witness instead of NAME/witness")
       ->type_name("NAME");
   init->add_option("--owner", options.init.owner,
                    "the user to give everything to (default, for root: hallpass-hub, if there is one)")

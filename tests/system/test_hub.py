@@ -305,7 +305,7 @@ def test_stop_answers_polls_and_closes_the_idle(new_hub):
 def test_command_line(new_hub):
     h = new_hub()
     assert h.run("check").stdout.startswith("the log log.test/hallpass has 2 entries")
-    assert h.run("init", "--origin", "log.test/hallpass", check=False).returncode == 1
+    assert h.run("init", "--name", "log.test/hallpass", check=False).returncode == 1
     h.stop()
     assert h.run("--version").stdout.startswith("hallpass-hub 0.")
     assert h.run("walk", check=False).returncode == 2

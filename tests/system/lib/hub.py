@@ -49,7 +49,7 @@ class Hub:
         self.output = self.dir / "output"
         (self.dir / "trust.toml").write_text(fleet.trust())
         self.write_config(options, limits, tables, read)
-        self.keys = self.run("init", "--origin", "log.test/hallpass").stdout
+        self.keys = self.run("init", "--name", "log.test/hallpass").stdout
         self.start()
         if policy:
             self.post_policy()
