@@ -1,9 +1,11 @@
 // Delivering signed statements: what request, approve, deny and revoke share.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/events.h"
 #include "core/edge/files.h"
 #include "core/values/text.h"
 
@@ -17,29 +19,41 @@ Error hub_is_away(const Error& error) {
                                   error.message)};
 }
 
-int tell_refusals(Context& context, const std::vector<Statement>& statements, const HubReceipt& receipt) {
+// What was signed now decides; an older statement of the grant that the hub has no use for is only told.
+int tell_refusals(Context& context, const std::vector<Statement>& statements, const Statement& added,
+                  const HubReceipt& receipt) {
   Output& out = context.out();
+  int code = 0;
   for (std::size_t i = 0; i < statements.size() && i < receipt.verdicts.size(); ++i) {
     const HubVerdict& v = receipt.verdicts[i];
     if (v.status != HubVerdict::Status::refused) continue;
-    out.fail(Exit::refused, fmt::format("the hub refuses {}: {}", statement_file_name(statements[i]),
-                                        v.error.empty() ? v.code : v.error));
+    const std::string& why = v.error.empty() ? v.code : v.error;
+    if (statements[i] == added) {
+      code = out.fail(Exit::refused, fmt::format("the hub refuses it: {}", why));
+    } else {
+      out.warn(
+          fmt::format("the hub refuses an older statement of this grant ({}): {}", event_of(statements[i]).what, why));
+    }
   }
-  return static_cast<int>(Exit::refused);
+  return code;
 }
 
-int deliver_to_hub(Context& context, Workspace& workspace, const std::vector<Statement>& statements,
-                   const Statement& added, std::string* name) {
+int deliver_to_hub(Context& context, Workspace& workspace, std::vector<Statement> statements, const Statement& added,
+                   std::string* name) {
   Output& out = context.out();
   const auto mirror = context.hub();
   if (!mirror) return out.fail(mirror.error());
+  // In the order in which they were made: a decision is about a request that must be there.
+  std::stable_sort(statements.begin(), statements.end(), [](const Statement& a, const Statement& b) {
+    return std::pair(a.kind(), a.made_at()) < std::pair(b.kind(), b.made_at());
+  });
   const auto receipt = mirror.value()->client().publish(statements);
   if (!receipt) {
     const bool away = receipt.error().code == Errc::unavailable;
     return out.fail(away ? hub_is_away(receipt.error()) : receipt.error());
   }
   for (const std::string& warning : receipt->warnings) out.warn("the hub says: " + warning);
-  if (!receipt->all_in()) return tell_refusals(context, statements, receipt.value());
+  if (const int refused = tell_refusals(context, statements, added, receipt.value()); refused != 0) return refused;
   *name = workspace.place();
   // Our copy has it too, should the hub go away before the log brings it back.
   if (const auto kept = workspace.publish(added); !kept) out.warn(kept.error().message);

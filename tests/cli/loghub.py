@@ -29,7 +29,7 @@ def raw(key):
 
 
 class Hub:
-    def __init__(self, fleet="acme-prod", tls=None, token=None):
+    def __init__(self, fleet="acme-prod", tls=None, token=None, client_ca=None):
         self.fleet, self.token = fleet, token
         self.origin, self.witness = f"{fleet}.log", f"{fleet}.witness"
         self.log_key, self.witness_key = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
@@ -40,7 +40,7 @@ class Hub:
         self.age = 0            # of cosignatures, seconds
         self.news = threading.Condition()
         self.server, self.connections = None, []
-        self.tls = tls
+        self.tls, self.client_ca = tls, client_ca
         self.port = 0
         self.start()
 
@@ -169,6 +169,9 @@ class Hub:
         if self.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self.tls)
+            if self.client_ca:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(self.client_ca)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

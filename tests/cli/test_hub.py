@@ -77,6 +77,15 @@ class TestStory:
         assert "alice has 20 live requests" in refused.err and "Requested" not in refused.out, refused
         assert len(alice.run("list", "--json").json["grants"]) == 1
 
+    def test_what_was_signed_now_decides(self, site):
+        alice, bob = site.person("alice"), site.person("bob")
+        line = alice.run("request", "login", "-t", "db-1", "-r", "x", "-o", "-").out
+        site.hub.refuse = {1: {"code": "over", "error": "of no use any more"}}
+        told = bob.run("approve", "-", "--yes", stdin=line)
+        assert "an older statement of this grant (alice asks for login" in told.err and "of no use any more" in told.err, told
+        site.hub.refuse = {3: {"code": "over", "error": "too late"}}   # after the request and the approval
+        assert "the hub refuses it: too late" in bob.run("deny", "-", "--yes", stdin=line, code=1).err
+
     def test_a_policy_is_published_and_used(self, site):
         alice, ana, ben = site.person("alice"), site.person("ana"), site.person("ben")
         draft = os.path.join(site.fleet.root, "draft.toml")
@@ -339,6 +348,14 @@ class TestTokensAndTls:
         assert "two places" in alice.run("--hub", other.url, "--dir", "/tmp", "list", code=2).err
         site.hub.stop()
         other.stop()
+
+    def test_client_certificate(self, tmp_path):
+        os.mkdir(tmp_path / "ca")
+        (certificate, key), authority = make_certificate(str(tmp_path / "ca"))
+        site = Site(tmp_path, tls=(certificate, key), client_ca=authority)
+        assert site.person("alice", hub_ca=authority, hub_certificate=certificate, hub_key=key).request().id
+        assert "no copy" in site.person("bob", hub_ca=authority).run("list", code=3).err
+        site.hub.stop()
 
     def test_own_authority(self, tmp_path):
         os.mkdir(tmp_path / "ca")
