@@ -182,6 +182,7 @@ Json Agent::log_status() const {
   const LogPosition& at = log_->position();
   const std::string stale = config_.mirror.empty() ? "" : log_->why_stale(reading);
   return Json(JsonObject{{"origin", Json(log_->trust().log.name)},
+                         {"mirror", config_.mirror.empty() ? Json() : Json(layout_.at(config_.mirror))},
                          {"size", Json(static_cast<std::int64_t>(at.frontier.size()))},
                          {"root", Json(format_digest(at.frontier.root()))},
                          {"seen_at", log_->seen_at() ? Json(format_time(*log_->seen_at())) : Json()},

@@ -25,8 +25,11 @@ constexpr int kMaxBadLines = 20;
 constexpr std::uint32_t kWatch =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_DELETE_SELF | IN_MOVE_SELF | IN_EXCL_UNLINK;
 
-// What was carried here and waits for a policy or the disk waits so long at most.
-constexpr std::time_t kLongestInDrop_s = 24 * 3600;
+// What was carried here and waits for a policy or the disk waits so long at most, and so many of it: the directory's
+// quota is for everyone.
+constexpr std::time_t kLongestInDrop_s = 600;
+constexpr std::time_t kShortestInDrop_s = 5;
+constexpr std::size_t kMostWaitInDrop = 50;
 
 }  // namespace
 
@@ -164,72 +167,19 @@ void Intake::remove_taken() {
 void Intake::remove_old(const WatchedDirectory& directory) {
   const int fd = openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(fd < 0 ? nullptr : fdopendir(fd), closedir);
+  std::vector<std::pair<std::time_t, std::string>> waiting;  // by age, in seconds
+  const std::time_t now = time(nullptr);
   while (const dirent* entry = entries ? readdir(entries.get()) : nullptr) {
     struct stat st {};
     const bool there = fstatat(directory.fd(), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
-    if (there && time(nullptr) - st.st_ctim.tv_sec > kLongestInDrop_s) unlinkat(directory.fd(), entry->d_name, 0);
+    if (there) waiting.emplace_back(now - st.st_ctim.tv_sec, entry->d_name);
   }
-}
-
-WatchedDirectory::Outcome Intake::read_content(WatchedDirectory& directory, const std::string& name, InputKind kind) {
-  const Result<std::string> content = read_file(directory.fd(), name, kMaxGrantFileBytes);
-  if (!content) {
-    if (content.error().code == Errc::not_found) return WatchedDirectory::Outcome::retry;
-    const std::string where = directory.path() + "/" + printable(name);
-    refuse(directory, name, where, content.error().message);
-    return content.error().code == Errc::unavailable ? WatchedDirectory::Outcome::retry
-                                                     : WatchedDirectory::Outcome::done;
+  std::sort(waiting.begin(), waiting.end());
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    const auto& [age, name] = waiting[i];
+    const bool too_many = i >= kMostWaitInDrop && age >= kShortestInDrop_s;
+    if (age > kLongestInDrop_s || too_many) unlinkat(directory.fd(), name.c_str(), 0);
   }
-  return kind == InputKind::proof ? read_proof(directory, name, *content) : read_lines(directory, name, *content);
-}
-
-WatchedDirectory::Outcome Intake::read_proof(WatchedDirectory& directory, const std::string& name,
-                                             std::string_view content) {
-  const Status taken = sink_.proof(content);
-  if (taken) return WatchedDirectory::Outcome::done;
-  if (taken.error().code == Errc::unavailable) return WatchedDirectory::Outcome::retry;
-  const bool later = taken.error().code == Errc::unknown_key || taken.error().code == Errc::mismatch;
-  if (directory.news(name, taken.error().message)) {
-    const std::string where = directory.path() + "/" + printable(name);
-    journal_.event(Event::proof_refused, where + ": " + taken.error().message,
-                   {{"FILE", where}, {"WHY", taken.error().message}});
-  }
-  return later ? WatchedDirectory::Outcome::waits_for_policy : WatchedDirectory::Outcome::done;
-}
-
-WatchedDirectory::Outcome Intake::read_lines(WatchedDirectory& directory, const std::string& name,
-                                             std::string_view content) {
-  WatchedDirectory::Outcome outcome = WatchedDirectory::Outcome::done;
-  const std::string where = directory.path() + "/" + printable(name);
-  int bad = 0;
-  std::string faults;
-  const char* start = content.data();
-  for (const std::string_view line : grant_file_lines(content)) {
-    const Status taken = sink_.statement(line);
-    if (taken) continue;
-    if (taken.error().code == Errc::unavailable) {
-      outcome = WatchedDirectory::Outcome::retry;
-      continue;  // said once, by who failed
-    }
-    // What the policy in force says against it, another one may not: a key that moves, an origin that is added.
-    const Errc code = taken.error().code;
-    const bool may_count_later = code == Errc::unknown_key || code == Errc::mismatch;
-    if (may_count_later && outcome == WatchedDirectory::Outcome::done) {
-      outcome = WatchedDirectory::Outcome::waits_for_policy;
-    }
-    if (++bad > kMaxBadLines) continue;
-    const auto number = std::count(start, line.data(), '\n') + 1;
-    faults +=
-        (faults.empty() ? "" : "; ") + std::string("line ") + std::to_string(number) + ": " + taken.error().message;
-  }
-  if (bad > kMaxBadLines) faults += "; and " + std::to_string(bad - kMaxBadLines) + " more lines";
-  if (bad > 0) refuse(directory, name, where, faults);
-  return outcome;
-}
-
-void Intake::refuse(WatchedDirectory& directory, const std::string& name, const std::string& where,
-                    const std::string& why) {
-  if (directory.news(name, why)) refusals_.add(where, why);
 }
 
 void Intake::open_missing() {

@@ -24,6 +24,16 @@ namespace {
 
 constexpr std::size_t kMaxStatusBytes = std::size_t{1024} * 1024;
 
+// What hallpass-fetch says of itself, beside what it fetched; null where there is none.
+Json fetch_status(const Json& status) {
+  const Json* log = status.find("log");
+  const Json* mirror = log == nullptr ? nullptr : log->find("mirror");
+  if (mirror == nullptr || mirror->as_string() == nullptr) return Json();
+  const auto text = read_file(AT_FDCWD, *mirror->as_string() + "/fetch-status.json", kMaxStatusBytes);
+  const Result<Json> fetch = text ? parse_json(*text) : text.error();
+  return fetch ? *fetch : Json();
+}
+
 int show_status(const Layout& layout, bool as_json) {
   const Result<std::string> text = read_file(AT_FDCWD, layout.status(), kMaxStatusBytes);
   if (!text) {
@@ -34,7 +44,7 @@ int show_status(const Layout& layout, bool as_json) {
   const Result<Json> status = parse_json(*text);
   if (!status) return complain(layout.status() + " cannot be read: " + status.error().message);
   const Zone zone = local_zone();
-  const StatusView view = view_status(*status, read_clock(), zone);
+  const StatusView view = view_status(*status, fetch_status(*status), read_clock(), zone);
   std::fputs(as_json ? text->c_str() : view.text.c_str(), stdout);
   if (as_json && !view.stale.empty()) complain(view.stale);
   return view.fine ? kFine : kWrong;

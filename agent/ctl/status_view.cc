@@ -93,6 +93,18 @@ void print_log(const Json* log, Printer& out) {
                                                                        : "no head seen yet"));
 }
 
+// hallpass-fetch's own words: of no weight for what is decided.
+void print_fetch(const Json& fetch, Printer& out) {
+  if (fetch.as_object() == nullptr) return;
+  const Json* url = fetch.find("url");
+  const bool served = url != nullptr && url->as_string() != nullptr;
+  out.line("fetcher",
+           served ? text_of(&fetch, "url") + ", asked " + out.when(&fetch, "checked_at") : "no URL has answered yet");
+  const Json* fault = fetch.find("fault");
+  if (fault != nullptr && fault->as_object() != nullptr)
+    out.line("", text_of(fault, "url") + ": " + text_of(fault, "what") + ", " + out.when(fault, "at"));
+}
+
 // Why it is unusable stands under WRONG.
 std::string sudo_words(const Json* sudo) {
   const std::string state = text_of(sudo, "defaults");
@@ -103,7 +115,7 @@ std::string sudo_words(const Json* sudo) {
 
 }  // namespace
 
-StatusView view_status(const Json& status, const ClockReading& clock, const Zone& zone) {
+StatusView view_status(const Json& status, const Json& fetch, const ClockReading& clock, const Zone& zone) {
   StatusView view;
   view.stale = staleness(status, clock);
   Printer out(clock, zone);
@@ -117,6 +129,7 @@ StatusView view_status(const Json& status, const ClockReading& clock, const Zone
   out.line("admissions", text_of(&status, "admissions") + ", next change " + out.when(&status, "next_change"));
   print_directories(status.find("directories"), out);
   print_log(status.find("log"), out);
+  print_fetch(fetch, out);
   const Json* inputs = status.find("inputs");
   if (text_of(inputs, "refused") != "0")
     out.line("refused", text_of(inputs, "refused") + " files since the agent started; the journal names them");

@@ -16,6 +16,7 @@ struct StatusView {
 };
 
 // status: what the agent wrote (docs/formats.md, "Status"); what cannot be read in it is shown as "?".
-StatusView view_status(const Json& status, const ClockReading& clock, const Zone& zone);
+// fetch: what hallpass-fetch wrote beside its mirror; null: there is none.
+StatusView view_status(const Json& status, const Json& fetch, const ClockReading& clock, const Zone& zone);
 
 }  // namespace hallpass
