@@ -182,6 +182,67 @@ void Intake::remove_old(const WatchedDirectory& directory) {
   }
 }
 
+WatchedDirectory::Outcome Intake::read_content(WatchedDirectory& directory, const std::string& name, InputKind kind) {
+  const Result<std::string> content = read_file(directory.fd(), name, kMaxGrantFileBytes);
+  if (!content) {
+    if (content.error().code == Errc::not_found) return WatchedDirectory::Outcome::retry;
+    const std::string where = directory.path() + "/" + printable(name);
+    refuse(directory, name, where, content.error().message);
+    return content.error().code == Errc::unavailable ? WatchedDirectory::Outcome::retry
+                                                     : WatchedDirectory::Outcome::done;
+  }
+  return kind == InputKind::proof ? read_proof(directory, name, *content) : read_lines(directory, name, *content);
+}
+
+WatchedDirectory::Outcome Intake::read_proof(WatchedDirectory& directory, const std::string& name,
+                                             std::string_view content) {
+  const Status taken = sink_.proof(content);
+  if (taken) return WatchedDirectory::Outcome::done;
+  if (taken.error().code == Errc::unavailable) return WatchedDirectory::Outcome::retry;
+  const bool later = taken.error().code == Errc::unknown_key || taken.error().code == Errc::mismatch;
+  if (directory.news(name, taken.error().message)) {
+    const std::string where = directory.path() + "/" + printable(name);
+    journal_.event(Event::proof_refused, where + ": " + taken.error().message,
+                   {{"FILE", where}, {"WHY", taken.error().message}});
+  }
+  return later ? WatchedDirectory::Outcome::waits_for_policy : WatchedDirectory::Outcome::done;
+}
+
+WatchedDirectory::Outcome Intake::read_lines(WatchedDirectory& directory, const std::string& name,
+                                             std::string_view content) {
+  WatchedDirectory::Outcome outcome = WatchedDirectory::Outcome::done;
+  const std::string where = directory.path() + "/" + printable(name);
+  int bad = 0;
+  std::string faults;
+  const char* start = content.data();
+  for (const std::string_view line : grant_file_lines(content)) {
+    const Status taken = sink_.statement(line);
+    if (taken) continue;
+    if (taken.error().code == Errc::unavailable) {
+      outcome = WatchedDirectory::Outcome::retry;
+      continue;  // said once, by who failed
+    }
+    // What the policy in force says against it, another one may not: a key that moves, an origin that is added.
+    const Errc code = taken.error().code;
+    const bool may_count_later = code == Errc::unknown_key || code == Errc::mismatch;
+    if (may_count_later && outcome == WatchedDirectory::Outcome::done) {
+      outcome = WatchedDirectory::Outcome::waits_for_policy;
+    }
+    if (++bad > kMaxBadLines) continue;
+    const auto number = std::count(start, line.data(), '\n') + 1;
+    faults +=
+        (faults.empty() ? "" : "; ") + std::string("line ") + std::to_string(number) + ": " + taken.error().message;
+  }
+  if (bad > kMaxBadLines) faults += "; and " + std::to_string(bad - kMaxBadLines) + " more lines";
+  if (bad > 0) refuse(directory, name, where, faults);
+  return outcome;
+}
+
+void Intake::refuse(WatchedDirectory& directory, const std::string& name, const std::string& where,
+                    const std::string& why) {
+  if (directory.news(name, why)) refusals_.add(where, why);
+}
+
 void Intake::open_missing() {
   for (const auto& directory : directories_) scan_again_ = scan_again_ || !directory->is_open();
 }

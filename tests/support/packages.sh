@@ -1,7 +1,7 @@
 # Sourced by ./test and ./demo: what a fresh Debian 12 machine needs, and how it gets it. Everything comes from Debian itself.
 # shellcheck shell=bash disable=SC2034
 packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libboost1.81-dev libcli11-dev libcurl4-openssl-dev libflatbuffers-dev libfmt-dev
-  libhowardhinnant-date-dev liblmdb-dev libpam0g-dev libssl-dev libsystemd-dev libtomlplusplus-dev libxxhash-dev ninja-build
+  libhowardhinnant-date-dev liblmdb-dev libpam0g-dev libssl-dev libsystemd-dev libtomlplusplus-dev libxxhash-dev ninja-build zlib1g-dev
   nlohmann-json3-dev pkg-config scdoc sudo)
 packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openssh-sftp-server passwd systemd systemd-container tzdata
   util-linux python3)
