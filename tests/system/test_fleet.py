@@ -106,7 +106,8 @@ class World:
     # --- setting up
     def _boot(self, name):
         sshd = (self.stage / "usr/share/hallpass/sshd/hallpass-drop.conf").read_text()
-        files = {"/etc/hallpass/trust.toml": self.fleet.trust() + "\n" + self.log,
+        strict = "require_log = true\n" if name == "web-2" else ""
+        files = {"/etc/hallpass/trust.toml": self.fleet.trust() + "\n" + self.log + strict,
                  "/etc/hallpass/fetch.toml": f'urls = ["https://{self.hub_address}:{HUB}", "https://{self.hub_address}:{NGINX}"]\n'
                                              'token_file = "/etc/hallpass/fetch.token"\nca_file = "/etc/hallpass/ca.pem"\npoll = "1s"\n',
                  "/etc/hallpass/fetch.token": TOKEN + "\n", "/etc/hallpass/ca.pem": self.ca,
@@ -144,6 +145,10 @@ class World:
     def request(self, person="alice", *, runbook="login", duration="5m"):
         out = self.hallpass(person, "request", runbook, "--target", "env=prod", "--reason", "502s on checkout", "--duration", duration, "--yes", "--json").out
         return json.loads(out)["id"]
+
+    def carry(self, name, what, person="bob"):
+        options = {"UserKnownHostsFile": self.homes[person] / "known_hosts", "IdentityFile": self.fleet.path(person), "IdentitiesOnly": "yes"}
+        return self.hallpass(person, "carry", self.addresses[name], what, *[f"--ssh-option={k}={v}" for k, v in options.items()])
 
     def ssh(self, name, person="alice", account=None, *command):
         home = self.homes[person]
@@ -244,6 +249,30 @@ def test_nginx_alone(world):
     eventually("all refuse", lambda: not any(w.admitted(n) for n in NAMES), within=75)
 
 
+def test_proofs_are_carried_where_the_log_is_required(world):
+    """web-2 takes only what the log holds: a grant by hand needs its proofs, which the hub's readers can make."""
+    w = world
+    host = w.sites["web-2"].host
+    host.run("systemctl", "stop", "hallpass-fetch", check=True)
+    only_ssh(host)
+    try:
+        home = w.homes["bob"]
+        w.hallpass("alice", "request", "login", "--target", "host=web-2", "--reason", "off the log", "--yes", "-o", home / "a.grant")
+        w.hallpass("bob", "approve", home / "a.grant", "--yes", "-o", home / "off.grant")
+        w.carry("web-2", home / "off.grant")
+        grant = w.request(runbook="login")
+        w.hallpass("bob", "approve", grant, "--yes")
+        w.sites["web-2"].settle()
+        assert not w.admitted("web-2"), "signed, but in no log; and the other has not come"
+        w.carry("web-2", grant)
+        eventually("admitted", lambda: w.admitted("web-2"), within=10)
+    finally:
+        all_again(host)
+        host.run("systemctl", "start", "hallpass-fetch", check=True)
+    w.hallpass("alice", "revoke", grant, "--reason", "done", "--yes")
+    eventually("all refuse", lambda: not any(w.admitted(n) for n in NAMES), within=75)
+
+
 def test_carried_when_all_else_is_down(world):
     w = world
     host = w.sites["web-3"].host
@@ -255,8 +284,7 @@ def test_carried_when_all_else_is_down(world):
         asked = w.hallpass("alice", "request", "login", "--target", "host=web-3", "--reason", "the hub is down", "--yes", "-o", home / "g.grant")
         assert (home / "g.grant").exists(), asked
         w.hallpass("bob", "approve", home / "g.grant", "--yes", "-o", home / "both.grant")
-        said = w.hallpass("bob", "carry", w.addresses["web-3"], home / "both.grant", "--ssh-option", f"UserKnownHostsFile={home}/known_hosts",
-                          "--ssh-option", f"IdentityFile={w.fleet.path('bob')}", "--ssh-option", "IdentitiesOnly=yes")
+        said = w.carry("web-3", home / "both.grant")
         print(said.both)
         eventually("admitted", lambda: w.admitted("web-3"), within=10)
         assert not w.admitted("web-1")
