@@ -10,6 +10,7 @@ import pytest
 
 from .lib.fleet import Fleet
 from .lib.local_agent import LocalAgent
+from .lib.log_maker import LogMaker
 
 
 @pytest.fixture
@@ -95,6 +96,74 @@ def test_killed_at_every_call(agent, fleet, tmp_path, after):
                     (hidden / file).rename(agent.inbox / file)
             assert agent.once().returncode == 0
             assert shown(agent) == new, f"{name}, killed at call {n}: not repaired"
+    assert total > 50, "the shim counts too little to mean anything"
+
+
+class LogAgent(LocalAgent):
+    """Hears of everything by the mirror of a log."""
+
+    def __init__(self, build, root, fleet):
+        super().__init__(build, root, fleet, 'name = "web-3"\nlabels = { env = "prod" }\nmirror = "/mirror"\n')
+        self.log = LogMaker(fleet.name)
+        self.mirror = self.root / "mirror"
+        trust = self.root / "etc/hallpass/trust.toml"
+        trust.write_text(trust.read_text() + self.log.trust() + "require_log = true\n")
+
+    def policy(self, text):
+        for name in ("policy.toml", f"policy-{self.fleet.version}.toml"):
+            (self.mirror / "policies").mkdir(parents=True, exist_ok=True)
+            (self.mirror / "policies" / f"{name}.sig").write_text(self.fleet.sign_policy(text))
+            (self.mirror / "policies" / name).write_text(text)
+
+    def enter(self, *statements):
+        self.log.add(*[s.line.encode() for s in statements])
+        for name, content in self.log.files().items():
+            if name != "policies":   # a file of the log, and the mirror's folder of policies
+                (self.mirror / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.mirror / name).write_bytes(content)
+
+
+@pytest.fixture
+def log_agent(build, tmp_path, fleet):
+    a = LogAgent(build, tmp_path / "host", fleet)
+    yield a
+    a.stop(signal.SIGKILL)
+
+
+# After a call the disk is as it is before the next: that half is for long runs.
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before the call", "after the call"])
+def test_killed_at_every_call_while_it_follows_the_log(log_agent, fleet, tmp_path, after):
+    agent, saved, total = log_agent, tmp_path / "saved", 0
+    asked, quick = fleet.request("alice", "login", duration=3600), fleet.request("bob", "quick", duration=3600)
+    agent.policy(fleet.policy())
+    steps = [("start", [asked, quick]), ("approve", [fleet.approve(asked)]), ("revoke", [fleet.revoke(request=quick)]),
+             ("void key", [fleet.revoke(revoked_key=fleet.key("alice").fingerprint, by="ana")])]
+    for name, statements in steps:
+        for kept, now in ((saved / "state", agent.state), (saved / "mirror", agent.mirror)):
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(now, kept)
+        old = shown(agent)
+        agent.enter(*statements)
+        run = agent.once(**agent.crash_env(COUNT=tmp_path / "count"))
+        new, size = shown(agent), len(agent.log.entries)
+        assert new != old and agent.status()["log"]["size"] == size, (name, run.stderr)
+        for n in range(1, int((tmp_path / "count").read_text()) + 1):
+            shutil.rmtree(agent.state)
+            shutil.copytree(saved / "state", agent.state)
+            killed = agent.once(**agent.crash_env(AT=n, **({"AFTER": 1} if after else {})))
+            assert killed.returncode == -9, f"{name}, call {n}: {killed.returncode} {killed.stderr}"
+            left = shown(agent)
+            total += 1
+            assert left in (old, new) or name == "start", f"{name}, killed at call {n}: neither old nor new"
+            if left == new:   # what readers have seen comes back though the mirror is an older one again
+                agent.mirror.rename(tmp_path / "newer")
+                shutil.copytree(saved / "mirror", agent.mirror)
+                agent.once()
+                assert shown(agent) == new, f"{name}, killed at call {n}: forgotten"
+                shutil.rmtree(agent.mirror)
+                (tmp_path / "newer").rename(agent.mirror)
+            agent.once()
+            assert shown(agent) == new and agent.status()["log"]["size"] == size, f"{name}, killed at call {n}: not repaired"
     assert total > 50, "the shim counts too little to mean anything"
 
 
