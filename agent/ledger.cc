@@ -48,10 +48,6 @@ bool is_damage(int code) {
          code == MDB_CURSOR_FULL || code == MDB_PAGE_FULL || code == MDB_INCOMPATIBLE;
 }
 
-std::string statement_key(const Digest& payload, std::string_view fingerprint) {
-  return records::digest_key(payload) + std::string(fingerprint);
-}
-
 Digest group_of(const Statement& s) {
   if (s.request() != nullptr) return s.payload_digest();
   if (s.decision() != nullptr) return s.decision()->request;
@@ -70,7 +66,7 @@ void LedgerChange::put(int database, std::string key, std::string value) {
 }
 
 void LedgerChange::add(const Statement& s) {
-  const std::string key = statement_key(s.payload_digest(), s.key().fingerprint());
+  const std::string key = records::statement_key(s.payload_digest(), s.key().fingerprint());
   put(records::kStatements, key, s.envelope());
   put(records::kGroups, records::digest_key(group_of(s)) + key, std::string(1, kind_letter(s)));
   if (s.revocation() != nullptr || (s.decision() != nullptr && !s.decision()->approve)) narrowing_ = true;
@@ -95,12 +91,8 @@ void LedgerChange::set(const LedgerState& state) {
   put(records::kState, std::string(records::kStateKey), records::encode(state));
 }
 
-void LedgerChange::logged(const Digest& payload, std::string_view fingerprint, std::uint64_t index) {
-  put(records::kLogged, statement_key(payload, fingerprint), records::number(index));
-}
-
-void LedgerChange::set(const LogPosition& position) {
-  put(records::kState, std::string(records::kLogKey), format_position(position));
+void LedgerChange::forget(const Statement& global) {
+  forget(Digest{}, {records::statement_key(global.payload_digest(), global.key().fingerprint())});
 }
 
 void LedgerChange::forget(const Digest& request, const std::vector<std::string>& statement_keys) {
@@ -229,11 +221,22 @@ std::pair<std::size_t, std::size_t> Ledger::pages() {
   return {used, all};
 }
 
-void Ledger::grow_if_tight() {
-  const auto [used, all] = pages();
-  if (used == kMaxPages || used * 2 < all || map_size_ * 2 > options_.largest) return;
-  if (!reserve(map_size_ * 2)) return;  // a full disk: the quarter that widening may not use is still there
-  if (mdb_env_set_mapsize(env_, map_size_ * 2) == 0) map_size_ *= 2;
+// Twice what it takes: a page split leaves two that are half full.
+std::size_t LedgerChange::pages_needed(std::size_t page) const {
+  std::size_t pages = 0;
+  for (const Write& w : writes_) pages += 1 + 2 * (w.key.size() + (w.value ? w.value->size() : 0)) / page;
+  return pages;
+}
+
+void Ledger::grow_for(const LedgerChange& change) {
+  for (;;) {
+    const auto [used, all] = pages();
+    if (used == kMaxPages || map_size_ * 2 > options_.largest) return;
+    if ((used + change.pages_needed(map_size_ / all)) * 2 < all) return;
+    if (!reserve(map_size_ * 2)) return;  // a full disk: the quarter that widening may not use is still there
+    if (mdb_env_set_mapsize(env_, map_size_ * 2) != 0) return;
+    map_size_ *= 2;
+  }
 }
 
 Status Ledger::commit(const LedgerChange& change) {
@@ -245,7 +248,7 @@ Status Ledger::commit(const LedgerChange& change) {
   if (!shortage_.empty()) {
     if (Status reserved = reserve(map_size_); !reserved) shortage_ = reserved.error().message;
   }
-  grow_if_tight();
+  grow_for(change);
   const auto [used, all] = pages();
   if (!change.narrowing() && used > all / 4 * 3) {
     return Error{Errc::unavailable, "the ledger is full: the rest of its space is kept for denials and revocations"};
@@ -315,7 +318,7 @@ void Ledger::scan(int database, std::string_view prefix,
 }
 
 bool Ledger::knows(const Digest& payload, std::string_view fingerprint) {
-  return get(records::kStatements, statement_key(payload, fingerprint)).has_value();
+  return get(records::kStatements, records::statement_key(payload, fingerprint)).has_value();
 }
 
 std::vector<std::string> Ledger::statement_keys_of(const Digest& group) {
@@ -372,31 +375,6 @@ std::set<std::string> Ledger::voided_keys() {
   std::set<std::string> keys;
   scan(records::kVoided, "", [&](std::string_view key, std::string_view) { keys.emplace(key); });
   return keys;
-}
-
-std::optional<std::uint64_t> Ledger::logged(const Digest& payload, std::string_view fingerprint) {
-  const auto value = get(records::kLogged, statement_key(payload, fingerprint));
-  return value ? records::number(*value) : std::nullopt;
-}
-
-std::vector<std::string> Ledger::logged_before(std::uint64_t index) {
-  std::vector<std::string> keys, envelopes;
-  scan(records::kLogged, "", [&](std::string_view key, std::string_view value) {
-    const auto at = records::number(value);
-    if (at && *at < index) keys.emplace_back(key);
-  });
-  for (const std::string& key : keys) {
-    if (auto envelope = get(records::kStatements, key)) envelopes.push_back(std::move(*envelope));
-  }
-  return envelopes;
-}
-
-LogPosition Ledger::log_position() {
-  const auto value = get(records::kState, records::kLogKey);
-  if (!value) return {};
-  Result<LogPosition> position = parse_position(*value);
-  if (!position) damage_ = "what the ledger remembers of the log cannot be read: " + position.error().message;
-  return position ? std::move(*position) : LogPosition{};
 }
 
 LedgerState Ledger::state() {

@@ -69,7 +69,9 @@ class LedgerChange {
   // A request that no longer matters to anyone, with all that belongs to it.
   void forget(const Digest& request, const std::vector<std::string>& statement_keys);
   bool empty() const { return writes_.empty(); }
+  void forget(const Statement& global);  // a revocation of a subject or a key that says nothing any more
   bool narrowing() const { return narrowing_; }
+  std::size_t pages_needed(std::size_t page) const;  // at most, of that size
 
  private:
   friend class Ledger;
@@ -132,7 +134,7 @@ class Ledger {
   Status open_databases(bool writable);
   void close_environment();
   Status reserve(std::size_t bytes);
-  void grow_if_tight();
+  void grow_for(const LedgerChange& change);
   Status write(const LedgerChange& change);
   std::optional<std::string> get(int database, std::string_view key);
   void scan(int database, std::string_view prefix, const std::function<void(std::string_view, std::string_view)>& each);

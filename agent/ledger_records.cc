@@ -85,6 +85,10 @@ std::string digest_key(const Digest& d) {
   return {reinterpret_cast<const char*>(d.bytes.data()), d.bytes.size()};
 }
 
+std::string statement_key(const Digest& payload, std::string_view fingerprint) {
+  return digest_key(payload) + std::string(fingerprint);
+}
+
 std::optional<Digest> key_digest(std::string_view key) {
   Digest d;
   if (key.size() < d.bytes.size()) return std::nullopt;

@@ -31,6 +31,7 @@ std::string seal(int database, std::string_view key, std::string_view value);
 std::optional<std::string_view> unseal(int database, std::string_view key, std::string_view sealed);
 
 std::string digest_key(const Digest& d);
+std::string statement_key(const Digest& payload, std::string_view fingerprint);
 std::optional<Digest> key_digest(std::string_view key);  // of its first 32 bytes
 std::string version_key(std::int64_t version);
 std::string number(std::uint64_t value);  // 8 bytes, big-endian

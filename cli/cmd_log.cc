@@ -34,11 +34,10 @@ int cmd_log_verify(Context& context, const LogArgs& args) {
   const auto mirror = mirror_of(context);
   if (!mirror) return out.fail(mirror.error());
   if (!mirror.value()->verifies()) {
-    return out.fail(
-        Exit::refused,
-        fmt::format("nobody told this program whose log to believe: write [log] with the hub's key and its "
-                    "witnesses into {}/trust.toml, as hosts have it (hallpass-hub init printed it)",
-                    shorten_home(config_directory())));
+    return out.fail(Exit::refused,
+                    fmt::format("nobody told this program whose log to believe: write [log] with the hub's key and its "
+                                "witnesses into {}/trust.toml, as hosts have it (hallpass-hub init printed it)",
+                                shorten_home(config_directory())));
   }
   auto checked = verify_log(context, *mirror.value(), args.full);
   if (std::holds_alternative<Error>(checked)) return out.fail(std::get<Error>(checked));

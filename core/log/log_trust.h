@@ -6,7 +6,8 @@
 //   quorum      = 1                                      # default: all of them
 //   max_age     = "15m"                                  # no cosignature younger than this: stale
 //   when_stale  = "admit"                                # or "deny"
-//   require_log = false                                  # true: a grant counts only with its statements proven in the log
+//   require_log = false                                  # true: a grant counts only with its statements proven in the
+//   log
 #pragma once
 
 #include <optional>
