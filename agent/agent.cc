@@ -13,7 +13,6 @@ namespace {
 
 constexpr Seconds kKeepFloorEvery{600};
 constexpr Seconds kTellDamageEvery{3600};
-constexpr Seconds kForgetEvery{3600};
 constexpr Seconds kAnomaly{30};  // of the clock
 
 std::vector<InputDirectory> inputs_of(const Layout& layout, const HostConfig& config) {
@@ -77,6 +76,8 @@ Status Agent::start() {
   if (damaged()) return Unit{};
   // Withdrawn by an earlier run: what it could not record may lie in the directories still, so they are read first.
   hold_ = access(layout_.withdrawn().c_str(), F_OK) == 0;
+  // The head that is remembered may be old, and the one in the mirror young: the limit in what stands holds until then.
+  hold_ = hold_ || (log_ && log_->trust().deny_when_stale);
   publish_if_different();
   policies_.tell_validity(clock_->now());
   tell_clock_at_start();
@@ -188,8 +189,8 @@ bool Agent::work(int milliseconds) {
   more = work_on_log(milliseconds) || more;
   if (!damaged()) record_batch();
   if (!ledger_sound()) return false;
-  if (batch_.empty() && !read_again_) intake_->remove_taken();
-  keep_proofs();
+  const bool proofs_kept = keep_proofs();
+  if (batch_.empty() && !read_again_ && proofs_kept) intake_->remove_taken();
   limit_by_freshness();
   // While much is waiting, a second may pass between two snapshots that only add; what ends someone's access goes out
   // at once.
@@ -222,6 +223,7 @@ void Agent::minute() {
   keep_floor();
   forget_old();
   if (ledger_sound()) publish_if_different();
+  intake_->keep_old(alarm_.failing());
   intake_->begin_scan(clock_->now());
 }
 
@@ -259,6 +261,7 @@ void Agent::clock_set() {
   tell_steps();
   journal_.event(Event::clock_stepped, "the wall clock was set; the time that counts is " + format_time(clock_->now()));
   if (damaged()) return;
+  if (log_) log_->policy_changed();  // what was dated ahead may not be any more
   judge_again(docket_.live(), false);
   if (ledger_sound()) publish_if_different();
 }
@@ -282,31 +285,6 @@ void Agent::keep_floor() {
   [[maybe_unused]] const Status done = commit(change, false);  // the alarm has told
 }
 
-// What can never admit again needs no memory. Only by time that has certainly passed; a host whose clock is never
-// vouched for waits four times as long, and keeps denials and revocations.
-void Agent::forget_old() {
-  const Seconds uptime = clock_->reading().boottime;
-  if (uptime < forgot_at_ + kForgetEvery) return;
-  forgot_at_ = uptime;
-  const UnixTime certain = clock_->trusted(), likely = clock_->now();
-  std::vector<Digest> from_memory, from_ledger;
-  for (const auto& [request, grant] : docket_.all()) {
-    const bool old = grant.requested_at + kForgetAfter < certain || grant.requested_at + 4 * kForgetAfter < likely;
-    if (grant.terminal ? grant.at + kRememberEnded < likely : old) from_memory.push_back(request);
-    if (!grant.terminal && old) from_ledger.push_back(request);
-  }
-  ledger_->each_terminal([&](const Digest& request, const Terminal& t) {
-    if (t.requested_at + kForgetAfter < certain) from_ledger.push_back(request);
-  });
-  for (const Digest& request : from_memory) docket_.forget(request);
-  constexpr std::size_t kAtOnce = 500;
-  if (from_ledger.size() > kAtOnce) from_ledger.resize(kAtOnce);
-  if (from_ledger.empty()) return;
-  LedgerChange change;
-  for (const Digest& request : from_ledger) change.forget(request, ledger_->statement_keys_of(request));
-  if (const Status done = ledger_->commit(change); !done) alarm_.failed(done.error().message, uptime);
-}
-
 std::optional<Seconds> Agent::retry_at() const {
   if (damaged() || !alarm_.failing()) return std::nullopt;
   return alarm_.retry_at();
@@ -327,7 +305,10 @@ void Agent::retry() {
   const bool recorded = ledger_sound() && commit(probe, false) && ledger_->shortage().empty() && unrecorded_.empty();
   if (!ledger_sound()) return;
   if (unrecorded_.empty()) unrecorded_ends_.clear();
-  if (recorded && std::exchange(read_again_, false)) intake_->forget_all();
+  if (recorded && std::exchange(read_again_, false)) {
+    intake_->forget_all();
+    if (log_) log_->read_everything_again();
+  }
   if (recorded && log_) log_->try_again();
   const bool published = publish_if_different();
   if (published && !publisher_.shortage().empty()) publisher_.set_space_aside();

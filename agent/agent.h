@@ -105,7 +105,6 @@ class Agent final : private InputSink, private LogSink {
   void believe_snapshot_if_current();
   void enter_damage(std::string why);
   bool ledger_sound();
-  void forget_old();
   void keep_floor();
   void tell_clock();
   void tell_steps();
@@ -119,6 +118,7 @@ class Agent final : private InputSink, private LogSink {
   std::optional<bool> known_before(std::string_view envelope) const;
   Status may_narrow(const Statement& statement, const Digest& group);
   Status keep(const Statement& statement);
+  bool says_nothing_new(const Statement& revocation) const;
   void record_batch();
   void take_global(const Statement& statement, LedgerChange& change, std::set<Digest>& affected);
   void batch_failed(const std::string& why);
@@ -134,7 +134,7 @@ class Agent final : private InputSink, private LogSink {
   bool counts_without_log(const Statement& statement) const;
   void keep_logged(LedgerChange& change);
   void judge_newly_logged();
-  void keep_proofs();
+  bool keep_proofs();
   bool work_on_log(int milliseconds);
   void log_minute();
   void tell_staleness();
@@ -149,6 +149,7 @@ class Agent final : private InputSink, private LogSink {
   void tell(const Grant& grant, const std::optional<Grant>& before, const Admission* admission);
   void reopen_globals();
   void keep_voided_keys();
+  void forget_old();
   bool publish_if_different();
   void fill_content();
   const std::vector<Admission>& admissions_of_snapshot(const std::string& account);
@@ -188,6 +189,7 @@ class Agent final : private InputSink, private LogSink {
   std::map<std::string, std::vector<Admission>> standing_;  // of the snapshot, while the ledger is damaged
   std::uint64_t changes_ = 1;
   std::map<std::string, int> early_endings_;  // by signer: of requests that are not known here
+  std::set<Digest> ended_unknown_;            // those whose ending waits because there were too many
   bool policies_dirty_ = true;
   bool read_again_ = false;  // something read was not kept
   bool publish_again_ = false;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kMaxStatementsOfOne = 512;
 constexpr std::ptrdiff_t kMaxStatementsOfOneKey = 16;  // about one request
 constexpr int kMaxEarlyEndings = 200;                  // by one signer, of requests that are not known here
+constexpr std::size_t kMaxEndedUnknown = 10000;        // requests that others ended too, at most
 constexpr Seconds kMaxAhead{24 * 3600};
 constexpr std::size_t kMaxBatch = 512;
 constexpr std::size_t kMaxUnrecorded = 1000;
@@ -24,6 +25,17 @@ Digest group_of(const Statement& s) {
   if (s.request() != nullptr) return s.payload_digest();
   if (s.decision() != nullptr) return s.decision()->request;
   return s.revocation()->form == Revocation::Form::request ? s.revocation()->request : Digest{};
+}
+
+bool is_of_subject(const Statement& s) {
+  return s.revocation() != nullptr && s.revocation()->form == Revocation::Form::subject;
+}
+
+// Two revocations of one subject by one key: the later one ends all that the earlier one does.
+bool covers(const Statement& later, const Statement& earlier) {
+  return is_of_subject(later) && is_of_subject(earlier) && later.key() == earlier.key() &&
+         later.revocation()->subject == earlier.revocation()->subject &&
+         later.revocation()->revoked_at >= earlier.revocation()->revoked_at;
 }
 
 // The latest moment at which this statement can still let anyone in.
@@ -80,14 +92,22 @@ Status Agent::may_narrow(const Statement& s, const Digest& group) {
     return Error{Errc::unknown_key,
                  r->by + " is neither an admin nor the one whose " + (of_key ? "key" : "grants") + " this ends"};
   }
+  Request about;
   const Grant* grant = docket_.find(group);
-  if (grant == nullptr || !grant->known) {
+  const auto same = [&](const Statement& other) {
+    return other.request() != nullptr && other.payload_digest() == group;
+  };
+  const auto read_just_now = std::find_if(batch_.begin(), batch_.end(), same);
+  if (grant != nullptr && grant->known) {
+    about.subject = grant->subject;
+    about.runbook = grant->runbook;
+  } else if (read_just_now != batch_.end()) {
+    about = *read_just_now->request();
+  } else {
     if (++early_endings_[s.signer()] <= kMaxEarlyEndings) return Unit{};
+    if (ended_unknown_.size() < kMaxEndedUnknown) ended_unknown_.insert(group);
     return Error{Errc::unavailable, s.signer() + " has ended too many requests that are not known here"};
   }
-  Request about;
-  about.subject = grant->subject;
-  about.runbook = grant->runbook;
   if (!may_end(s.signer(), about, policy).empty()) return Unit{};
   return Error{Errc::unknown_key, s.signer() + " may neither deny nor revoke this grant"};
 }
@@ -99,6 +119,7 @@ Status Agent::keep(const Statement& s) {
   if (!global && ledger_->terminal(group)) return Unit{};
   if (is_narrowing(s)) {
     if (Status may = may_narrow(s, group); !may) return may;
+    if (says_nothing_new(s)) return Unit{};
   } else if (s.made_at() > clock_->now() + kMaxAhead) {
     return Error{Errc::unavailable, "it is dated more than a day ahead"};
   }
@@ -126,8 +147,21 @@ Status Agent::keep(const Statement& s) {
   if (global && s.revocation()->form == Revocation::Form::subject && globals_.size() >= kMaxGlobals) {
     return Error{Errc::too_large, "this host holds " + std::to_string(kMaxGlobals) + " revocations of people already"};
   }
+  // How this request ended was read before, and waits.
+  if (s.request() != nullptr && log_ && (ended_unknown_.count(group) != 0 || ended_unknown_.size() >= kMaxEndedUnknown))
+    log_->policy_changed();
+  std::erase_if(batch_, [&](const Statement& other) { return covers(s, other); });
   batch_.push_back(s);
   return Unit{};
+}
+
+// Who revokes himself or his key every minute must not use up the room for the revocations of others.
+bool Agent::says_nothing_new(const Statement& s) const {
+  const Revocation* r = s.revocation();
+  if (r == nullptr) return false;
+  if (r->form == Revocation::Form::key) return voided_.count(r->key) != 0;
+  const auto covered = [&](const Statement& other) { return covers(other, s); };
+  return std::any_of(globals_.begin(), globals_.end(), covered) || std::any_of(batch_.begin(), batch_.end(), covered);
 }
 
 void Agent::take_global(const Statement& s, LedgerChange& change, std::set<Digest>& affected) {
@@ -155,6 +189,13 @@ void Agent::record_batch() {
   std::set<Digest> affected;
   const std::set<std::string> voided_before = voided_;
   const std::size_t globals_before = globals_.size();
+  const auto covered = [this](const Statement& global) {
+    return std::any_of(batch_.begin(), batch_.end(),
+                       [&](const Statement& s) { return !(s == global) && covers(s, global); });
+  };
+  for (const Statement& global : globals_) {
+    if (covered(global)) change.forget(global);
+  }
   for (const Statement& s : batch_) {
     change.add(s);
     if (group_of(s) == Digest{}) {
@@ -177,6 +218,7 @@ void Agent::record_batch() {
     batch_failed(done.error().message);
     return;
   }
+  std::erase_if(globals_, covered);
   batch_.clear();
   for (Verdict& v : verdicts) apply(std::move(v), false);
   if (narrowing) publish_again_ = true;

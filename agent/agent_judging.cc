@@ -9,6 +9,8 @@
 namespace hallpass {
 namespace {
 
+constexpr Seconds kForgetEvery{3600};
+
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& n : names) text += (text.empty() ? "" : " ") + n;
@@ -154,6 +156,38 @@ void Agent::keep_voided_keys() {
   }
   if (change.empty()) return;
   if (const Status done = commit(change, true); !done) publisher_.withdraw(done.error().message);
+}
+
+// What can never admit again needs no memory. Only by time that has certainly passed; a host whose clock is never
+// vouched for waits four times as long, and keeps denials and revocations.
+void Agent::forget_old() {
+  const Seconds uptime = clock_->reading().boottime;
+  if (uptime < forgot_at_ + kForgetEvery) return;
+  forgot_at_ = uptime;
+  const UnixTime certain = clock_->trusted(), likely = clock_->now();
+  std::vector<Digest> from_memory, from_ledger;
+  for (const auto& [request, grant] : docket_.all()) {
+    const bool old = grant.requested_at + kForgetAfter < certain || grant.requested_at + 4 * kForgetAfter < likely;
+    if (grant.terminal ? grant.at + kRememberEnded < likely : old) from_memory.push_back(request);
+    if (!grant.terminal && old) from_ledger.push_back(request);
+  }
+  ledger_->each_terminal([&](const Digest& request, const Terminal& t) {
+    if (t.requested_at + kForgetAfter < certain) from_ledger.push_back(request);
+  });
+  for (const Digest& request : from_memory) docket_.forget(request);
+  constexpr std::size_t kAtOnce = 500;
+  if (from_ledger.size() > kAtOnce) from_ledger.resize(kAtOnce);
+  LedgerChange change;
+  const auto is_old = [&](const Statement& s) {
+    return s.revocation()->form == Revocation::Form::subject && s.made_at() + kForgetAfter < certain;
+  };
+  for (const Statement& s : globals_) {
+    if (is_old(s)) change.forget(s);
+  }
+  std::erase_if(globals_, is_old);
+  if (from_ledger.empty() && change.empty()) return;
+  for (const Digest& request : from_ledger) change.forget(request, ledger_->statement_keys_of(request));
+  if (const Status done = ledger_->commit(change); !done) alarm_.failed(done.error().message, uptime);
 }
 
 void Agent::fill_content() {

@@ -36,7 +36,12 @@ bool voids_a_key(const Statement& s) {
 }  // namespace
 
 Status Agent::logged(std::string_view wire, std::uint64_t index, bool proven) {
-  if (Status taken = statement(wire); !taken || !proven) return taken;
+  Status taken = statement(wire);
+  // Dated ahead, or about a request that is not known here: that is no reason to read the whole log again and again.
+  if (!taken && taken.error().code == Errc::unavailable && !damaged()) {
+    return Error{Errc::unknown_key, taken.error().message};
+  }
+  if (!taken || !proven) return taken;
   const std::optional<Identity> id = identity_of(wire);
   if (!id) return Unit{};
   logged_now_[{id->payload, id->fingerprint}] = index;
@@ -114,14 +119,18 @@ Status Agent::proof(std::string_view text) {
 }
 
 // Proofs that people carried, with the batch that holds their statements.
-void Agent::keep_proofs() {
-  if (!std::exchange(proofs_taken_, false) || damaged() || !batch_.empty()) return;
+// False: they could not be written yet, and are tried again.
+bool Agent::keep_proofs() {
+  if (!proofs_taken_) return true;
+  if (damaged() || !batch_.empty()) return false;
   LedgerChange change;
   keep_logged(change);
   if (!change.empty()) {
-    if (const Status done = commit(change, false); !done) return;
+    if (const Status done = commit(change, false); !done) return false;
   }
+  proofs_taken_ = false;
   judge_newly_logged();
+  return true;
 }
 
 // A new host begins at live_from, so nothing that still matters may lie before it. This host was there.

@@ -99,7 +99,8 @@ void Intake::begin_scan(UnixTime now) {
   refusals_.tick(now);
   for (std::size_t i = 0; i < directories_.size(); ++i) {
     open_directory(i);
-    if (directories_[i]->role() == InputRole::drop && directories_[i]->is_open()) remove_old(*directories_[i]);
+    if (directories_[i]->role() == InputRole::drop && directories_[i]->is_open() && !keep_old_)
+      remove_old(*directories_[i]);
     directories_[i]->begin_scan();
   }
 }

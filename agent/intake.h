@@ -59,6 +59,8 @@ class Intake {
   // Up to `milliseconds` of work. True when there is more.
   bool work(int milliseconds);
 
+  // While nothing can be recorded, what waits in drop directories is the only copy.
+  void keep_old(bool keep) { keep_old_ = keep; }
   // What was read from drop directories is durable by now: away with it.
   void remove_taken();
 
@@ -90,7 +92,7 @@ class Intake {
   std::vector<UnixTime> last_scan_;
   std::deque<std::pair<std::size_t, std::string>> named_;  // by inotify
   std::vector<std::string> taken_;                         // of drop directories
-  bool scan_again_ = false;
+  bool scan_again_ = false, keep_old_ = false;
   UnixTime scan_started_{};
   int notify_fd_ = -1;
 };

@@ -1,6 +1,7 @@
 #include "agent/log_intake.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/log/tiles.h"
 #include "core/values/text.h"
@@ -49,17 +50,29 @@ void LogIntake::restore(LogPosition position) {
   if (position.origin != trust_.log.name) return;
   position_ = std::move(position);
   if (const auto head = verify_checkpoint(position_.note, trust_)) seen_at_ = head->seen_at;
-  if (has_mirror_ && position_.frontier.size() > 0) {
-    const std::uint64_t from = std::max(position_.live_from, position_.read_from);
-    reread_ = {from / kTileWidth, position_.frontier.size()};
-  }
+  read_everything_again();
+}
+
+void LogIntake::read_everything_again() {
+  if (!has_mirror_) return;
+  const std::uint64_t size = advance_ ? advance_->next.frontier.size() : position_.frontier.size();
+  const std::uint64_t from = std::max(position_.live_from, position_.read_from);
+  for (std::uint64_t bundle = from / kTileWidth; bundle * kTileWidth < size; ++bundle) reread_.insert(bundle);
+}
+
+void LogIntake::head_changed() {
+  look_ = has_mirror_;
+  reread_.merge(unread_);
+  unread_.clear();
 }
 
 void LogIntake::forget() {
   position_ = {};
   advance_.reset();
-  reread_.reset();
+  reread_.clear();
+  unread_.clear();
   waiting_.clear();
+  waiting_overflowed_ = false;
   due_.clear();
   note_.clear();
   look_ = has_mirror_;
@@ -68,6 +81,7 @@ void LogIntake::forget() {
 void LogIntake::policy_changed() {
   due_.merge(waiting_);
   waiting_.clear();
+  if (std::exchange(waiting_overflowed_, false)) read_everything_again();
 }
 
 void LogIntake::try_again() {
@@ -89,13 +103,8 @@ bool LogIntake::step() {
     look();
   } else if (!due_.empty()) {
     read_again(due_.begin()->first / kTileWidth, false);
-  } else if (reread_) {
-    auto& [bundle, end] = *reread_;
-    if (bundle * kTileWidth < end) {
-      read_again(bundle++, true);
-    } else {
-      reread_.reset();
-    }
+  } else if (!reread_.empty()) {
+    read_again(reread_.extract(reread_.begin()).value(), true);
   }
   return busy();
 }
@@ -164,7 +173,11 @@ void LogIntake::hand_over_statement(std::uint64_t index, const std::string& enve
   if (taken.error().code == Errc::unavailable) {
     postponed_ = true;
   } else if (may_count_later(taken.error().code)) {
-    if (waiting_.size() < kMaxWaiting) waiting_.emplace(index, leaf);
+    if (waiting_.size() < kMaxWaiting || waiting_.count(index) != 0) {
+      waiting_.emplace(index, leaf);
+    } else {
+      waiting_overflowed_ = true;
+    }
   } else {
     ++refused_;
   }
@@ -194,15 +207,29 @@ void LogIntake::read_again(std::uint64_t bundle, bool everything) {
   const auto file = reader.bundle(bundle);
   const auto entries =
       file ? decode_bundle(file->bytes, file->count) : Result<std::vector<std::string_view>>(file.error());
-  for (std::size_t i = 0; entries && i < entries->size(); ++i) {
+  if (!entries) return files_away(bundle, everything);
+  const auto first = due_.lower_bound(bundle * kTileWidth), last = due_.lower_bound((bundle + 1) * kTileWidth);
+  waiting_.insert(first, last);
+  due_.erase(first, last);
+  for (std::size_t i = 0; i < entries->size(); ++i) {
     const std::uint64_t index = bundle * kTileWidth + i;
     const std::string envelope((*entries)[i]);
-    const auto due = due_.find(index);
-    const bool proven = due != due_.end() && leaf_hash(as_bytes(envelope)) == due->second;
+    const Digest leaf = leaf_hash(as_bytes(envelope));
+    const auto waits = waiting_.find(index);
+    const bool proven = waits != waiting_.end() && leaf == waits->second;
     if (!proven && !(everything && entry_kind(envelope) == EntryKind::statement)) continue;
-    hand_over_statement(index, envelope, leaf_hash(as_bytes(envelope)), proven);
+    if (proven) waiting_.erase(waits);
+    hand_over_statement(index, envelope, leaf, proven);
   }
-  due_.erase(due_.lower_bound(bundle * kTileWidth), due_.lower_bound((bundle + 1) * kTileWidth));
+}
+
+// What lies before live_from matters no more; the rest is looked for when something changes, at least every minute.
+void LogIntake::files_away(std::uint64_t bundle, bool everything) {
+  const auto first = due_.lower_bound(bundle * kTileWidth), last = due_.lower_bound((bundle + 1) * kTileWidth);
+  const bool matters = (bundle + 1) * kTileWidth > position_.live_from;
+  if (matters && (everything || first != last)) unread_.insert(bundle);
+  if (matters) waiting_.insert(first, last);
+  due_.erase(first, last);
 }
 
 bool LogIntake::fresh(const ClockReading& reading) const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -38,10 +39,11 @@ class LogIntake {
 
   void restore(LogPosition position);  // what the ledger remembers
   void forget();                       // the ledger was given up
-  void head_changed() { look_ = has_mirror_; }
-  void policy_changed();  // what waited for one is handed over again
-  void try_again();       // after a disk that took nothing
-  bool busy() const { return look_ || advance_ || !due_.empty() || reread_; }
+  void head_changed();                 // or may have, and the files beside it
+  void policy_changed();               // what waited for one is handed over again
+  void try_again();                    // after a disk that took nothing
+  void read_everything_again();        // of what still matters: some that was taken could not be kept
+  bool busy() const { return look_ || advance_ || !due_.empty() || !reread_.empty(); }
   // One portion of work, a bundle or so. True when there is more.
   bool step();
 
@@ -64,6 +66,7 @@ class LogIntake {
   void hand_over_statement(std::uint64_t index, const std::string& envelope, const Digest& leaf, bool proven);
   void finish();
   void read_again(std::uint64_t bundle, bool everything);
+  void files_away(std::uint64_t bundle, bool everything);
 
   MirrorFiles mirror_;
   bool has_mirror_;
@@ -82,8 +85,10 @@ class LogIntake {
   std::optional<std::pair<Epoch, std::uint64_t>> epoch_;
   std::map<std::uint64_t, Digest> waiting_;  // for another policy: index, leaf hash
   std::map<std::uint64_t, Digest> due_;      // of those, to be read now
-  // After a start what an earlier run may have left waiting is read once more.
-  std::optional<std::pair<std::uint64_t, std::uint64_t>> reread_;  // [next bundle, end of entries)
+  bool waiting_overflowed_ = false;          // more waited than is remembered one by one
+  // After a start what an earlier run may have left waiting is read once more: bundles, and those of them whose file
+  // was not to be had, which are read when something changes.
+  std::set<std::uint64_t> reread_, unread_;
   std::uint64_t refused_ = 0;
 };
 

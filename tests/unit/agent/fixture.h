@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,7 @@ class FakeStore final : public SnapshotStore {
     last = content;
     stands = true;
     used_reserve = use_reserve;
+    if (on_publish) on_publish();
     return Unit{};
   }
   Status set_space_aside() override { return Unit{}; }
@@ -104,6 +106,7 @@ class FakeStore final : public SnapshotStore {
   bool fresh_fails = false, reserve_fails = false, remove_fails = false;
   bool stands = false, marked = false, used_reserve = false;
   int publishes = 0;
+  std::function<void()> on_publish;
   SnapshotContent last;
 };
 
