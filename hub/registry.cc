@@ -10,6 +10,9 @@ constexpr Seconds kRevocationMatters = kMaxRespondBy + kMaxNotBefore + kMaxDurat
 // A request that is over stays listed for a day.
 constexpr Seconds kListedAfterEnd{86400};
 
+// Of one subject; beyond, those that a later one of the same key covers are forgotten.
+constexpr std::size_t kKeptOfSubject = 64;
+
 bool is_terminal(GrantState state) {
   return state == GrantState::denied || state == GrantState::revoked || state == GrantState::void_;
 }
@@ -123,8 +126,24 @@ bool Registry::add(const Statement& statement, std::optional<std::uint64_t> inde
   if (list == nullptr) return false;
   list->push_back({statement, index});
   places_.emplace(id_of(statement), place);
+  if (place.in == Place::In::subject) forget_covered(*list);
   judge_affected(place, now);
   return true;
+}
+
+// Who revokes himself twice a minute must not make everything about him slow.
+void Registry::forget_covered(std::vector<KnownStatement>& of_subject) {
+  if (of_subject.size() <= kKeptOfSubject) return;
+  const auto covering = [&](const KnownStatement& old) {
+    return std::any_of(of_subject.begin(), of_subject.end(), [&](const KnownStatement& k) {
+      return &k != &old && k.index && k.statement.key() == old.statement.key() && covers(k.statement, old.statement);
+    });
+  };
+  const auto found = std::find_if(of_subject.begin(), of_subject.end(),
+                                  [&](const KnownStatement& old) { return old.index && covering(old); });
+  if (found == of_subject.end()) return;
+  places_.erase(id_of(found->statement));
+  of_subject.erase(found);
 }
 
 void Registry::judge_affected(const Place& place, UnixTime now) {

@@ -105,6 +105,7 @@ class Registry {
   void judge_all_again(UnixTime now);
   void judge_affected(const Place& place, UnixTime now);
   void forget_old_of(ByName& list, UnixTime now);
+  void forget_covered(std::vector<KnownStatement>& of_subject);
 
   std::shared_ptr<const PolicyInForce> in_force_;
   Grants grants_;

@@ -74,6 +74,18 @@ int wrong_identities() {
   return wrong;
 }
 
+// One who revokes himself all day.
+int wrong_flood() {
+  Scene scene;
+  scene.ask();
+  for (int i = 0; i < 1000; ++i) scene.revoke_subject("alice", "alice", 60 + i);
+  World world(scene);
+  int wrong = wrong_if(world.registry.size() > 100, "a few are enough");
+  wrong += wrong_if(world.is_live(), "and they count");
+  wrong += wrong_if(world.registry.same_narrowing(scene.statements[5]) == nullptr, "the old ones are covered");
+  return wrong + wrong_if(world.registry.find(id_of(scene.statements.back())) == nullptr, "the newest is kept");
+}
+
 int wrong_forgetting() {
   Scene scene;
   scene.ask();
@@ -199,6 +211,9 @@ void test_lives(void**) {
 void test_identities(void**) {
   assert_int_equal(wrong_identities(), 0);
 }
+void test_flood(void**) {
+  assert_int_equal(wrong_flood(), 0);
+}
 void test_forgetting(void**) {
   assert_int_equal(wrong_forgetting(), 0);
 }
@@ -214,7 +229,7 @@ void test_files(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(test_lives), cmocka_unit_test(test_identities), cmocka_unit_test(test_forgetting),
-      cmocka_unit_test(test_lists), cmocka_unit_test(test_files),
+      cmocka_unit_test(test_lists), cmocka_unit_test(test_files),      cmocka_unit_test(test_flood),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
