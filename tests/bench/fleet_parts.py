@@ -84,6 +84,24 @@ class Agents:
             if got["event"] == event and all(got[k] == v for k, v in members.items()):
                 return got
 
+    def prefer(self, *others):
+        """Before everything that runs on this machine by chance (test_publish.undisturbed), these agents and the processes `others`."""
+        self._schedule(os.SCHED_RR, 1, self._process.pid, *others)
+
+    def neglect(self):
+        """After what is preferred: they stand for other machines."""
+        self._schedule(os.SCHED_OTHER, 0, self._process.pid)
+
+    @staticmethod
+    def _schedule(policy, priority, *pids):
+        for pid in pids:
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                try:
+                    os.sched_setscheduler(int(task.name), policy, os.sched_param(priority))
+                except PermissionError as e:
+                    return print(f"  not before others: {e}")
+        return None
+
     def end(self):
         self._process.send_signal(signal.SIGTERM)
         return self.until("end", 60)
