@@ -10,7 +10,8 @@ namespace hallpass {
 namespace {
 
 constexpr std::chrono::seconds kTidyEvery{60};
-constexpr std::chrono::seconds kStillRead{120};  // how long an agent may look at a checkpoint that was replaced
+constexpr std::chrono::seconds kWithoutPolicies{60};  // that no source could give, and then entries come without them
+constexpr std::chrono::seconds kStillRead{120};       // how long an agent may look at a checkpoint that was replaced
 
 std::uint64_t whole_bundle(std::uint64_t index) {
   return index / kTileWidth * kTileWidth;
@@ -182,19 +183,35 @@ std::variant<Taken, FetchFault> Gatherer::new_head(const VerifiedCheckpoint& hea
   const Attempt attempt = follow_twice(position_, head.note, carrier, std::get<0>(hint));
   if (const auto* fault = std::get_if<FetchFault>(&attempt)) return *fault;
   const LogAdvance& advanced = std::get<LogAdvance>(attempt);
-  std::optional<FetchFault> fault = look_for_policies(advanced);
-  if (!fault && policies_.wants(agent_.policy)) {
-    const auto trouble = policies_.fetch(carrier, head.checkpoint, agent_.policy);
-    if (trouble) fault = fault_of(*trouble);
-  }
+  std::optional<FetchFault> fault = look_for_policies(advanced), of_policy;
+  if (!fault) of_policy = policies_first(head.checkpoint, carrier, now);
+  if (!fault && of_policy && !policies_can_wait(*of_policy, now)) fault = of_policy;
   if (fault) {
     mirror_.drop();
     return *fault;
   }
   fault = settle(advanced, now);
+  if (!fault) fault = of_policy;
   if (!fault) fault = move_hint(carrier);
   if (fault) return *fault;
   return Taken{true, head.checkpoint.size, head.checkpoint.size - advanced.from, head.seen_at};
+}
+
+std::optional<FetchFault> Gatherer::policies_first(const Checkpoint& head, Carrier& carrier, Moment now) {
+  if (!policies_.wants(agent_.policy)) return std::nullopt;
+  const auto trouble = policies_.fetch(carrier, head, agent_.policy);
+  if (!trouble) {
+    no_policy_since_.reset();
+    return std::nullopt;
+  }
+  if (!no_policy_since_) no_policy_since_ = now;
+  return fault_of(*trouble);
+}
+
+// Another source may have it. But where none has, revocations must not wait until somebody repairs it: agents read what
+// they can verify, and the rest again when the policy comes.
+bool Gatherer::policies_can_wait(const FetchFault& fault, Moment now) const {
+  return !fault.local && no_policy_since_ && now - *no_policy_since_ >= kWithoutPolicies;
 }
 
 // Is there a policy among the new entries? After a jump it may stand before them.

@@ -61,6 +61,8 @@ class Gatherer {
   std::optional<FetchFault> check_head(const VerifiedCheckpoint& head) const;
   std::variant<std::optional<EpochHint>, FetchFault> hint_for(const Checkpoint& head, Carrier& carrier) const;
   std::variant<Taken, FetchFault> new_head(const VerifiedCheckpoint& head, Carrier& carrier, Moment now);
+  std::optional<FetchFault> policies_first(const Checkpoint& head, Carrier& carrier, Moment now);
+  bool policies_can_wait(const FetchFault& fault, Moment now) const;
   std::optional<FetchFault> look_for_policies(const LogAdvance& advance);
   std::optional<FetchFault> settle(const LogAdvance& advance, Moment now);
   std::variant<Taken, FetchFault> same_head(const VerifiedCheckpoint& head, Carrier& carrier);
@@ -77,6 +79,7 @@ class Gatherer {
   AgentView agent_;
   std::pair<std::uint64_t, std::uint64_t> bridged_{};  // from the agent's size to the head's
   bool unsaved_ = false;
+  std::optional<Moment> no_policy_since_;      // wanted, and in no source
   std::map<std::uint64_t, Moment> published_;  // sizes that an agent may still be reading
   Moment tidied_{};
 };

@@ -65,8 +65,8 @@ struct World {
     must(opened.has_value());
     return std::move(*opened);
   }
-  std::string take(Gatherer& gatherer, FakeCarrier& carrier, const std::string& note) {
-    const auto taken = gatherer.take(note, carrier, kStart);
+  std::string take(Gatherer& gatherer, FakeCarrier& carrier, const std::string& note, int seconds = 0) {
+    const auto taken = gatherer.take(note, carrier, kStart + std::chrono::seconds{seconds});
     const auto* fault = std::get_if<FetchFault>(&taken);
     return fault == nullptr ? "" : (fault->local ? "local " : "") + fault->message;
   }
@@ -116,6 +116,21 @@ int wrong_refusals() {
       wrong_if(!w.take(gatherer, good, second).empty() || w.mirror.note() != second, "the next carrier is believed");
   wrong += wrong_if(w.take(gatherer, good, first).find("rollback: checkpoint") != 0, "an older head is not");
   return wrong;
+}
+
+// The list of policies is damaged, or one of them lost: revocations do not wait for whoever repairs it.
+int wrong_without_policies() {
+  World w;
+  Gatherer gatherer(w.mirror, "acme", w.log.trust());
+  const std::string note = w.log.publish();
+  FakeCarrier carrier(w.log.files);
+  carrier.files["policies"] = "garbage";
+  int wrong = wrong_if(w.take(gatherer, carrier, note).find("malformed: policies") != 0, "named");
+  wrong += wrong_if(!w.take(gatherer, carrier, note, 59).size() || w.has("checkpoint"), "another source may have it");
+  wrong += wrong_if(w.take(gatherer, carrier, note, 60).find("malformed: policies") != 0, "named still");
+  wrong += wrong_if(w.mirror.note() != note || !w.has("tile/entries/000"), "but the entries are there");
+  carrier.files["policies"] = "[]\n";
+  return wrong + wrong_if(!w.take(gatherer, carrier, note, 61).empty() || gatherer.wants_policies(), "mended");
 }
 
 int wrong_cosignatures() {
@@ -206,6 +221,9 @@ void test_first_head(void**) {
 void test_refusals(void**) {
   assert_int_equal(wrong_refusals(), 0);
 }
+void test_without_policies(void**) {
+  assert_int_equal(wrong_without_policies(), 0);
+}
 void test_cosignatures(void**) {
   assert_int_equal(wrong_cosignatures(), 0);
 }
@@ -228,6 +246,6 @@ int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(test_first_head),   cmocka_unit_test(test_refusals),
                               cmocka_unit_test(test_cosignatures), cmocka_unit_test(test_restarts),
                               cmocka_unit_test(test_disk),         cmocka_unit_test(test_own_files),
-                              cmocka_unit_test(test_leftovers)};
+                              cmocka_unit_test(test_leftovers),    cmocka_unit_test(test_without_policies)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
