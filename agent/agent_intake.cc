@@ -1,5 +1,6 @@
 // The agent: from files to the ledger.
 #include <algorithm>
+#include <iterator>
 
 #include "agent/agent.h"
 #include "core/hash.h"
@@ -36,6 +37,18 @@ bool covers(const Statement& later, const Statement& earlier) {
   return is_of_subject(later) && is_of_subject(earlier) && later.key() == earlier.key() &&
          later.revocation()->subject == earlier.revocation()->subject &&
          later.revocation()->revoked_at >= earlier.revocation()->revoked_at;
+}
+
+bool is_covered(const Statement& global, const std::vector<Statement>& later) {
+  return std::any_of(later.begin(), later.end(),
+                     [&](const Statement& s) { return !(s == global) && covers(s, global); });
+}
+
+// Few, and mostly none.
+std::vector<Statement> of_subjects(const std::vector<Statement>& statements) {
+  std::vector<Statement> found;
+  std::copy_if(statements.begin(), statements.end(), std::back_inserter(found), is_of_subject);
+  return found;
 }
 
 // The latest moment at which this statement can still let anyone in.
@@ -189,10 +202,8 @@ void Agent::record_batch() {
   std::set<Digest> affected;
   const std::set<std::string> voided_before = voided_;
   const std::size_t globals_before = globals_.size();
-  const auto covered = [this](const Statement& global) {
-    return std::any_of(batch_.begin(), batch_.end(),
-                       [&](const Statement& s) { return !(s == global) && covers(s, global); });
-  };
+  const std::vector<Statement> later = of_subjects(batch_);
+  const auto covered = [&later](const Statement& global) { return is_covered(global, later); };
   for (const Statement& global : globals_) {
     if (covered(global)) change.forget(global);
   }

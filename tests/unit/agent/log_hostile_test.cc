@@ -1,45 +1,13 @@
 // The agent and a log that holds what nobody expects: floods, endings of what is over, files that go away.
 #include <fcntl.h>
 
-#include "tests/unit/agent/mirror.h"
+#include "tests/unit/agent/log_host.h"
 #include "tests/unit/cmocka.h"
 
 namespace {
 
 using namespace hallpass;           // NOLINT(google-build-using-namespace)
 using namespace hallpass::testing;  // NOLINT(google-build-using-namespace)
-
-struct LogHost : TestHost {
-  TestLog log;
-  explicit LogHost(bool require = false, bool deny = false) {
-    config.directories = {};
-    config.mirror = "/mirror";
-    config.drop = "/drop";
-    fleet.log = log.trust();
-    fleet.log->require_log = require;
-    fleet.log->deny_when_stale = deny;
-    for (const char* d : {"/mirror", "/mirror/policies", "/drop"}) demand(mkdir((dir.path() + d).c_str(), 0700) == 0);
-    fleet.put_policy(mirror() + "/policies");
-  }
-  std::string mirror() const { return dir.path() + "/mirror"; }
-  std::string drop() const { return dir.path() + "/drop"; }
-  void publish() {
-    log.write(mirror(), clock.wall);
-    if (agent) run();
-  }
-  void minute() {
-    clock.pass(60);
-    agent->minute();
-    run();
-  }
-  std::uint64_t size() const { return agent->log()->position().frontier.size(); }
-  Request granted() {
-    const Request r = fleet.request("alice", "login", clock.wall);
-    log.add(TestFleet::line("alice", r));
-    log.add(TestFleet::line("bob", TestFleet::decision(r, "bob", true, clock.wall)));
-    return r;
-  }
-};
 
 // A new host reads two weeks of a log in which one admin denied hundreds of requests, all over by now.
 int wrong_old_endings() {
