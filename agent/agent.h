@@ -128,6 +128,7 @@ class Agent final : private InputSink, private LogSink {
 
   // agent_log.cc
   Status logged(std::string_view envelope, std::uint64_t index, bool proven) override;
+  Status take_logged(std::string_view envelope, std::uint64_t index);
   void epoch_read(const Epoch& epoch, std::uint64_t index) override;
   Status remember(const LogPosition& position) override;
   bool is_logged(const Statement& statement) const;

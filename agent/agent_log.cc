@@ -35,17 +35,17 @@ bool voids_a_key(const Statement& s) {
 
 }  // namespace
 
-Status Agent::logged(std::string_view wire, std::uint64_t index, bool proven) {
-  Status taken = statement(wire);
-  // Dated ahead, or about a request that is not known here: that is no reason to read the whole log again and again.
-  if (!taken && taken.error().code == Errc::unavailable && !damaged()) {
-    return Error{Errc::unknown_key, taken.error().message};
-  }
-  if (!taken || !proven) return taken;
-  const std::optional<Identity> id = identity_of(wire);
-  if (!id) return Unit{};
-  logged_now_[{id->payload, id->fingerprint}] = index;
+Status Agent::take_logged(std::string_view wire, std::uint64_t index) {
+  if (Status taken = statement(wire); !taken) return taken;
+  if (const std::optional<Identity> id = identity_of(wire)) logged_now_[{id->payload, id->fingerprint}] = index;
   return Unit{};
+}
+
+Status Agent::logged(std::string_view wire, std::uint64_t index, bool proven) {
+  Status taken = proven ? take_logged(wire, index) : statement(wire);
+  if (taken || taken.error().code != Errc::unavailable || damaged()) return taken;
+  // Dated ahead, or about a request that is not known here: that is no reason to read the whole log again and again.
+  return Error{Errc::unknown_key, taken.error().message};
 }
 
 bool Agent::is_logged(const Statement& s) const {
@@ -113,7 +113,7 @@ Status Agent::proof(std::string_view text) {
     if (Status taken = statement(proof->entry); !taken) return taken;
     return Error{Errc::bad_signature, "its statement is taken, but not as proven: " + index.error().message};
   }
-  if (Status taken = logged(proof->entry, *index, true); !taken) return taken;
+  if (Status taken = take_logged(proof->entry, *index); !taken) return taken;
   proofs_taken_ = true;
   return Unit{};
 }
