@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 #include <utility>
@@ -18,6 +19,7 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kTick{500};
 constexpr Seconds kDrainTime{10};
 constexpr int kBacklog = 4096;
+constexpr std::size_t kToldAtOnce = 32;
 constexpr int kWarning = 4, kInfo = 6;
 
 std::string http_date() {
@@ -138,14 +140,24 @@ void HttpServer::published(std::shared_ptr<const Published> head) {
   const bool grown = head->size > head_->size;
   head_ = std::move(head);
   if (!grown) return;
-  std::vector<HttpSession*> ready;
-  for (HttpSession* session : polls_) {
-    if (session->polls_after() < head_->size) ready.push_back(session);
-  }
-  for (HttpSession* session : ready) {
+  told_up_to_ = nullptr;
+  if (!std::exchange(telling_, true)) tell_some();
+}
+
+// In portions: between them we answer what the ones told first ask next. Otherwise a thousand would be told before
+// the first of them gets the new entries. A session that goes meanwhile is not looked at: polls_ is in order of
+// addresses, and of told_up_to_ only the address counts.
+void HttpServer::tell_some() {
+  auto at = polls_.upper_bound(told_up_to_);
+  for (std::size_t told = 0; at != polls_.end() && told < kToldAtOnce; ++at) {
+    told_up_to_ = *at;
+    if ((*at)->polls_after() >= head_->size) continue;
     service_.metrics().long_poll_woken();
-    session->wake();
+    (*at)->wake();
+    ++told;
   }
+  telling_ = at != polls_.end();
+  if (telling_) asio::post(io_, [this] { tell_some(); });
 }
 
 void HttpServer::reload(SslContext ssl, std::shared_ptr<const Tokens> tokens) {

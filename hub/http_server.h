@@ -66,6 +66,7 @@ class HttpServer {
   asio::awaitable<void> accept_on(Acceptor& acceptor);
   asio::awaitable<void> serve(asio::ip::tcp::socket socket);
   asio::awaitable<void> tick();
+  void tell_some();
   void finish_drain();
   bool make_room();
 
@@ -86,6 +87,8 @@ class HttpServer {
   asio::steady_timer timer_;
   std::list<std::unique_ptr<HttpSession>> sessions_;
   std::set<HttpSession*> polls_;
+  HttpSession* told_up_to_ = nullptr;  // of polls_, while telling_: of the newest head
+  bool telling_ = false;
   std::shared_ptr<const Published> head_;
   std::string date_;
   std::size_t body_bytes_ = 0;
