@@ -66,7 +66,7 @@ class Agents:
         self.count = count
         self._process = subprocess.Popen([str(build / "tests/bench/fleet_agents"), "--port", str(port), "--count", str(count),
                                           "--token", token, *map(str, more)], stdout=subprocess.PIPE, text=True)
-        self._events = queue.Queue()
+        self._events, self._came = queue.Queue(), []
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -74,15 +74,19 @@ class Agents:
             self._events.put(json.loads(line))
 
     def until(self, event, within, **members):
-        """The next such event; others that come before it are dropped."""
+        """The first such event that was not asked for yet; followers may be done before the last agent is told, or after."""
+        def fits(got):
+            return got["event"] == event and all(got[k] == v for k, v in members.items())
         end = time.monotonic() + within
         while True:
+            found = next((got for got in self._came if fits(got)), None)
+            if found:
+                self._came.remove(found)
+                return found
             try:
-                got = self._events.get(timeout=max(0.001, end - time.monotonic()))
+                self._came.append(self._events.get(timeout=max(0.001, end - time.monotonic())))
             except queue.Empty:
                 raise AssertionError(f"{event} {members} did not come within {within} s (fleet_agents: {self._process.poll()})") from None
-            if got["event"] == event and all(got[k] == v for k, v in members.items()):
-                return got
 
     def prefer(self, *others):
         """Before everything that runs on this machine by chance (test_publish.undisturbed), these agents and the processes `others`."""
@@ -126,6 +130,7 @@ class FleetHost:
 
     def start(self):
         self.fetch.start(*self.urls, more=self.more)
+        self.agent.until(self.fetch.note, 20, "the mirror has a checkpoint")
         self.agent.start()
         return self
 
