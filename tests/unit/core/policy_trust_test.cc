@@ -319,7 +319,7 @@ const TrustCase kTrust[] = {
      ":1: error: unknown member \"fleets\" in trust.toml; write fleet\n"},
     {"people not a table", "[admins.people]\n", "people = 5\n[x]\n",
      ":4: error: [admins.people] must be a table, found an integer; write a table: name = value, one a line\n"
-     ":5: error: unknown member \"x\" in trust.toml; remove it, or write one of: fleet, admins\n"},
+     ":5: error: unknown member \"x\" in trust.toml; remove it, or write one of: fleet, admins, log\n"},
     {"syntax", "threshold = 2", "threshold 2",
      ":3: error: not valid TOML: Error while parsing key-value pair: expected '=', saw '2'\n"},
 };
