@@ -89,6 +89,7 @@ class Service {
 
   Result<PolicyInForce> load(std::shared_ptr<const Policy> policy, std::uint64_t index) const;
   void take_policy(const std::string& body, const Answered& answered);
+  Status worth_parsing(const std::string& toml, const std::string& sig) const;
   std::optional<Answer> policy_fault(const Policy& next, const std::string& sig);
 
   Trust trust_;

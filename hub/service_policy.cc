@@ -1,9 +1,13 @@
 // Policies: those that the log holds at the start, and those that come.
+#include <algorithm>
+
 #include "core/dsse.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/log/tiles.h"
 #include "core/values/text.h"
 #include "hub/batch.h"
+#include "hub/landmarks.h"
 #include "hub/service.h"
 
 namespace hallpass::hub {
@@ -41,6 +45,22 @@ Result<std::string> canonical_signatures(const std::string& sig) {
   return Error{Errc::too_large,
                "the signatures have " + std::to_string(entry.size()) +
                    " bytes, and an entry of the log at most 65535; leave out some that are not needed"};
+}
+
+// Has any of these admins signed this at all?
+bool anyone_signed(const std::string& sig, const Admins& admins) {
+  const Result<Envelope> envelope = parse_envelope(sig);
+  if (!envelope) return false;
+  const Bytes message = pre_authentication_encoding(envelope->payload_type, envelope->payload);
+  return std::any_of(envelope->signatures.begin(), envelope->signatures.end(), [&](const EnvelopeSignature& entry) {
+    const Result<Sshsig> signature = parse_sshsig(entry.signature);
+    if (!signature) return false;
+    return std::any_of(admins.people.begin(), admins.people.end(), [&](const auto& person) {
+      return std::any_of(person.second.begin(), person.second.end(), [&](const PublicKey& key) {
+        return key == signature->key && verify_sshsig(*signature, key, kPolicyNamespace, message, {});
+      });
+    });
+  });
 }
 
 Answer policy_answer(const char* status, std::int64_t version, std::uint64_t index) {
@@ -134,6 +154,26 @@ std::optional<Answer> Service::policy_fault(const Policy& next, const std::strin
                       refusal.message);
 }
 
+// Anybody may send a body, and a policy takes up to a second to parse: nobody's is not worth it.
+Status Service::worth_parsing(const std::string& toml, const std::string& sig) const {
+  const Result<PolicyClaim> claim = policy_claim(sig);
+  if (!claim) return claim.error();
+  if (claim->sha256 != sha256(toml)) {
+    return Error{Errc::mismatch,
+                 "the signatures are of another text: send the policy and its .sig as they were signed"};
+  }
+  std::shared_ptr<const PolicyInForce> in_force;
+  {
+    const std::lock_guard lock(mutex_);
+    in_force = registry_.in_force();
+  }
+  if (in_force != nullptr && in_force->policy->digest == claim->sha256) return Unit{};
+  if (anyone_signed(sig, in_force != nullptr ? admins_of(*in_force->policy) : trust_.admins)) return Unit{};
+  return Error{Errc::untrusted, std::string("it is signed by none of the admins ") +
+                                    (in_force != nullptr ? "of the policy in force" : "in trust.toml") +
+                                    ": hallpass policy sign"};
+}
+
 void Service::take_policy(const std::string& body, const Answered& answered) {
   const auto refuse = [&](const Error& error) {
     const Refusal refusal = refusal_of(error);
@@ -141,11 +181,15 @@ void Service::take_policy(const std::string& body, const Answered& answered) {
   };
   Result<PolicyBody> parts = parse_body(body);
   if (!parts) return refuse(parts.error());
+  Result<std::string> entry = canonical_signatures(parts->sig);
+  if (!entry) return refuse(entry.error());
+  if (const Status worth = worth_parsing(parts->toml, *entry); !worth) {
+    const int status = worth.error().code == Errc::mismatch ? 409 : refusal_of(worth.error()).http_status;
+    return answered(error_answer(status, refusal_of(worth.error()).code, worth.error().message));
+  }
   std::vector<Diagnostic> diagnostics;
   auto policy = parse_policy(parts->toml, diagnostics);
   if (policy == nullptr) return answered(error_answer(422, "malformed", all_errors(diagnostics)));
-  Result<std::string> entry = canonical_signatures(parts->sig);
-  if (!entry) return refuse(entry.error());
   Result<PolicyInForce> next = load(policy, 0);
   if (!next) return refuse(next.error());
 

@@ -218,7 +218,9 @@ def test_policies(new_hub):
     text = f.policy()
     h.post_policy(text, f.sign_policy(text, ("ana",)), expect=403)
     h.post_policy(text, f.sign_policy(text, ("ana", "alice")), expect=403)
-    h.post_policy("format = 1\n", f.sign_policy(text), expect=422)
+    h.post_policy("format = 1\n", f.sign_policy("format = 1\n"), expect=422)
+    h.post_policy("format = 1\n", f.sign_policy(text), expect=409)
+    h.post_policy("format = 1\n", f.sign_policy("format = 1\n", ("alice",)), expect=403)   # not even parsed
     h.post_policy(text + "\n", f.sign_policy(text), expect=409)
     assert h.ask("POST", "/v1/policies", b"{}").status == 400
     taken = h.post_policy(text)
