@@ -4,6 +4,7 @@ import os
 import pathlib
 import queue
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -184,6 +185,13 @@ class ExampleNginx:
     def __exit__(self, *_):
         self._process.terminate()
         self._process.wait(10)
+
+
+def many_files(count=20000):
+    """What is started from here may open so many files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, count))
 
 
 def load():

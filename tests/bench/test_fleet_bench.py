@@ -1,4 +1,5 @@
 """What a fleet costs: a hub with 10 000 hosts, the way of an approval, a new host, statements a second, and files for 100 000."""
+import contextlib
 import os
 import subprocess
 import time
@@ -8,7 +9,7 @@ import pytest
 from tests.system.lib.hub import await_metric, client_context, server_certificate
 
 from .conftest import median
-from .fleet_parts import FLEET_NAME, Agents, DiskHub, ExampleNginx, FleetHost, Signed, load, percentile
+from .fleet_parts import FLEET_NAME, Agents, DiskHub, ExampleNginx, FleetHost, Signed, load, many_files, percentile
 from .test_publish import Renames, make_durable, quiet, undisturbed
 
 AGENTS, FOLLOWERS = 10000, 16
@@ -28,6 +29,7 @@ POLLED_EVERY, HOSTS = 10, 100000
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_ten_thousand(build, figures, disk, tls):
+    many_files()
     fleet = Signed(build, disk / "fleet", 10)
     certificates = server_certificate(disk) if tls else None
     tables = '[tls]\ncertificate = "{}"\nkey = "{}"\n'.format(*certificates["server"]) if tls else ""
@@ -75,13 +77,18 @@ def test_approve(build, figures, disk, tmpfs):
     plain = disk / "plain"
     plain.mkdir()
     try:
-        with Agents(build, hub.port, IDLE_AGENTS) as agents:
-            agents.neglect()
-            agents.until("ready", 60)
+        # The host is in the middle of them, for the hub tells one after another.
+        with contextlib.ExitStack() as held:
+            earlier = held.enter_context(Agents(build, hub.port, IDLE_AGENTS // 2))
+            earlier.neglect()
+            earlier.until("ready", 60)
             for i in range(0, len(requests), 64):
                 assert hub.post(*requests[i:i + 64]).status == 200
             host.start()
             host.agent.until(lambda: host.size() == hub.size(), 30, "the agent follows")
+            later = held.enter_context(Agents(build, hub.port, IDLE_AGENTS // 2))
+            later.neglect()
+            later.until("ready", 60)
             renames = Renames(host.agent.state)
             connection = hub.connect()
 
@@ -106,7 +113,7 @@ def test_approve(build, figures, disk, tmpfs):
                 taken.append(approve(line))
             by_hub = (hub.counted("hallpass_hub_flushes_total") - flushes_before) / APPROVALS
             assert len(host.agent.admitted()) == len(approvals)
-            assert agents.end()["broken"] == 0
+            assert earlier.end()["broken"] == later.end()["broken"] == 0
     finally:
         host.stop()
         hub.close()
@@ -188,6 +195,7 @@ def test_statements(build, figures, disk):
 def test_files(build, figures, disk):
     """nginx answers as often as 100 000 hosts ask that have only files: 10 000 times a second."""
     fleet = Signed(build, disk / "fleet", 1)
+    many_files()
     rate = HOSTS / POLLED_EVERY
     with DiskHub(build, fleet, disk) as hub, ExampleNginx(hub, disk / "nginx") as nginx:
         with Agents(build, nginx.port, AGENTS, "--every", AGENTS / rate) as agents:
