@@ -169,7 +169,7 @@ def test_fail_over_and_back_off(fetch, log, serve):
         second.special.update(first.special)
         second.waits = False
         second._change.notify_all()
-    until(lambda: "trying again later" in fetch.said(), within=15)
+    until(lambda: "trying again later" in fetch.said(), within=40)
     asked = len(first.asked) + len(second.asked)
     time.sleep(4)
     assert len(first.asked) + len(second.asked) - asked < 20
