@@ -62,7 +62,8 @@ def steps(agent, fleet):
     return [("start", first), ("approve", approve), ("revoke", revoke), ("void key", void_key), ("policy", next_policy)]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+# After a call the disk is as it is before the next: that half is for long runs.
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before the call", "after the call"])
 def test_killed_at_every_call(agent, fleet, tmp_path, after):
     saved = tmp_path / "saved"
     total = 0
@@ -130,7 +131,6 @@ def log_agent(build, tmp_path, fleet):
     a.stop(signal.SIGKILL)
 
 
-# After a call the disk is as it is before the next: that half is for long runs.
 @pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before the call", "after the call"])
 def test_killed_at_every_call_while_it_follows_the_log(log_agent, fleet, tmp_path, after):
     agent, saved, total = log_agent, tmp_path / "saved", 0
