@@ -255,7 +255,7 @@ void Agent::walk_policies() {
   for (bool progress = true; progress && !policies_dirty_;) {
     progress = false;
     for (const auto& directory : intake_->directories()) {
-      if (!directory->is_open()) directory->reopen();
+      // Opened by the intake alone, which watches it from then on.
       if (directory->is_open() && walk_directory(*directory)) progress = any = true;
       if (damaged()) return;
     }

@@ -50,12 +50,13 @@ Intake::~Intake() {
 // The watch comes first, then the scan: what arrives in between is seen twice rather than never.
 void Intake::open_directory(std::size_t index) {
   WatchedDirectory& directory = *directories_[index];
-  if (directory.reopen()) {
+  const bool opened = directory.reopen();
+  if (opened || (directory.is_open() && watches_[index] < 0)) {
     if (watches_[index] >= 0) inotify_rm_watch(notify_fd_, watches_[index]);
     const std::string through = "/proc/self/fd/" + std::to_string(directory.fd());
     watches_[index] = inotify_add_watch(notify_fd_, through.c_str(), kWatch);
     // Without a watch the minute's look still finds everything.
-    directory.forget_all();
+    if (opened || watches_[index] >= 0) directory.forget_all();
   }
   if (!directory.is_open() && !unreadable_[index]) {
     journal_.event(Event::directory_unreadable,
