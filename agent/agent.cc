@@ -122,6 +122,7 @@ Status Agent::load() {
     if (docket_.find(group) == nullptr && !ledger_->terminal(group)) open.push_back(group);
   }
   judge_again(open, true);
+  count_requests();
   believe_snapshot_if_current();
   ledger_sound();
   return Unit{};

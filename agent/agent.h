@@ -118,6 +118,8 @@ class Agent final : private InputSink, private LogSink {
   std::optional<bool> known_before(std::string_view envelope) const;
   Status may_narrow(const Statement& statement, const Digest& group);
   Status keep(const Statement& statement);
+  Status count_request(const Statement& statement, const Digest& group);
+  void count_requests();
   bool says_nothing_new(const Statement& revocation) const;
   void record_batch();
   void take_global(const Statement& statement, LedgerChange& change, std::set<Digest>& affected);
@@ -189,6 +191,7 @@ class Agent final : private InputSink, private LogSink {
   std::set<Digest> unrecorded_ends_;  // what these end: no session lives by it
   std::map<std::string, std::vector<Admission>> standing_;  // of the snapshot, while the ledger is damaged
   std::uint64_t changes_ = 1;
+  std::map<std::string, std::int64_t> held_;  // requests by subject; "" for those that never came
   std::map<std::string, int> early_endings_;  // by signer: of requests that are not known here
   std::set<Digest> ended_unknown_;            // those whose ending waits because there were too many
   bool policies_dirty_ = true;

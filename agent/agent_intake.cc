@@ -10,9 +10,10 @@ namespace {
 
 // Statements about one request that widen, at most: more than all approvers of a fleet with all their keys.
 constexpr std::size_t kMaxStatementsOfOne = 512;
-constexpr std::ptrdiff_t kMaxStatementsOfOneKey = 16;  // about one request
-constexpr int kMaxEarlyEndings = 200;                  // by one signer, of requests that are not known here
-constexpr std::size_t kMaxEndedUnknown = 10000;        // requests that others ended too, at most
+constexpr std::ptrdiff_t kMaxStatementsOfOneKey = 16;    // about one request
+constexpr int kMaxEarlyEndings = 200;                    // by one signer, of requests that are not known here
+constexpr std::size_t kMaxEndedUnknown = 10000;          // requests that others ended too, at most
+constexpr std::int64_t kShares = 4, kLeastShare = 1000;  // of max_grants
 constexpr Seconds kMaxAhead{24 * 3600};
 constexpr std::size_t kMaxBatch = 512;
 constexpr std::size_t kMaxUnrecorded = 1000;
@@ -142,6 +143,9 @@ Status Agent::keep(const Statement& s) {
       return Error{Errc::too_large,
                    "this host holds " + std::to_string(config_.max_grants) + " requests already (max_grants)"};
     }
+    if (first) {
+      if (Status room = count_request(s, group); !room) return room;
+    }
     const std::vector<std::string> held = first ? std::vector<std::string>{} : ledger_->statement_keys_of(group);
     const auto stored = std::count_if(held.begin(), held.end(), [&](const std::string& key) {
       return std::string_view(key).ends_with(s.key().fingerprint());
@@ -166,6 +170,29 @@ Status Agent::keep(const Statement& s) {
   std::erase_if(batch_, [&](const Statement& other) { return covers(s, other); });
   batch_.push_back(s);
   return Unit{};
+}
+
+// Nobody may fill the room of all: each person has a share of it, and so have all requests together of which only
+// approvals are known.
+Status Agent::count_request(const Statement& s, const Digest& group) {
+  const auto same = [&](const Statement& other) { return group_of(other) == group; };
+  if (std::any_of(batch_.begin(), batch_.end(), same)) return Unit{};
+  const std::int64_t share =
+      std::max(config_.max_grants / kShares, std::min<std::int64_t>(config_.max_grants, kLeastShare));
+  const std::string whose = s.request() != nullptr ? s.signer() : "";
+  std::int64_t& held = held_[whose];
+  if (held >= share) {
+    return Error{Errc::too_large, (whose.empty() ? "requests that never came here have " : whose + " has ") +
+                                      std::to_string(held) +
+                                      " places of this host's max_grants already, the share of one"};
+  }
+  ++held;
+  return Unit{};
+}
+
+void Agent::count_requests() {
+  held_.clear();
+  for (const auto& entry : docket_.all()) ++held_[entry.second.subject];
 }
 
 // Who revokes himself or his key every minute must not use up the room for the revocations of others.

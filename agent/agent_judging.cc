@@ -175,6 +175,7 @@ void Agent::forget_old() {
     if (t.requested_at + kForgetAfter < certain) from_ledger.push_back(request);
   });
   for (const Digest& request : from_memory) docket_.forget(request);
+  count_requests();
   constexpr std::size_t kAtOnce = 500;
   if (from_ledger.size() > kAtOnce) from_ledger.resize(kAtOnce);
   LedgerChange change;

@@ -177,7 +177,7 @@ void Agent::limit_by_freshness() {
   const Seconds max_age = log_->trust().max_age;
   const ClockReading& reading = clock_->reading();
   const auto seen = log_->seen_at();
-  const bool known = seen && reading.synchronised && *seen <= reading.wall + kSlack;
+  const bool known = seen && reading.synchronised && *seen <= reading.wall + LogIntake::kMaxAheadOfUs;
   const UnixTime until = known ? *seen + max_age : UnixTime{}, limit = docket_.limit();
   const bool promised = limit != kNever && clock_->now() < limit;  // and what was promised holds
   if (until == limit || (promised && until < limit + max_age / 3)) return;

@@ -9,7 +9,6 @@
 namespace hallpass {
 namespace {
 
-constexpr Seconds kMaxAheadOfUs{120};
 constexpr std::size_t kMaxWaiting = 10000;
 
 Event event_of(LogFault fault) {

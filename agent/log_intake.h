@@ -34,6 +34,8 @@ class LogSink {
 
 class LogIntake {
  public:
+  static constexpr Seconds kMaxAheadOfUs{120};  // a witness's clock may be, against this host's
+
   // `mirror` empty: no files are read; only proofs that people carry are judged by `trust`.
   LogIntake(std::string mirror, LogTrust trust, std::string fleet, LogSink& sink, Journal& journal);
 

@@ -115,6 +115,24 @@ int wrong_files_away() {
   return wrong;
 }
 
+// One person's valid requests, and approvals of requests that nobody made, leave room for another's.
+int wrong_share() {
+  TestHost h;
+  h.config.max_grants = 1200;  // of which one person may take 1000
+  h.fleet.put_policy(h.inbox());
+  if (!h.start()) return 1;
+  std::string lines;
+  for (int i = 0; i < 1010; ++i) lines += TestFleet::line("alice", h.fleet.request("alice", "deploy", h.clock.wall));
+  h.put(lines);
+  int wrong = wrong_if(h.agent->docket().all().size() != 1000, "a thousand, and no more");
+  const Request r = h.fleet.request("bob", "deploy", h.clock.wall);
+  h.put(TestFleet::line("bob", r));
+  wrong += wrong_if(!h.admits(r), "room for another");
+  wrong += wrong_if(!h.start(), "restarts");
+  h.put(TestFleet::line("alice", h.fleet.request("alice", "deploy", h.clock.wall)));
+  return wrong + wrong_if(h.agent->docket().all().size() != 1001, "counted after a restart too");
+}
+
 #define HALLPASS_TEST(name)              \
   void test_##name(void**) {             \
     assert_int_equal(wrong_##name(), 0); \
@@ -123,6 +141,7 @@ HALLPASS_TEST(old_endings)
 HALLPASS_TEST(flood_of_revocations)
 HALLPASS_TEST(restart_of_quiet)
 HALLPASS_TEST(files_away)
+HALLPASS_TEST(share)
 
 }  // namespace
 
@@ -132,6 +151,7 @@ int main() {
       cmocka_unit_test(test_flood_of_revocations),
       cmocka_unit_test(test_restart_of_quiet),
       cmocka_unit_test(test_files_away),
+      cmocka_unit_test(test_share),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
