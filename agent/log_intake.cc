@@ -35,7 +35,7 @@ bool may_count_later(Errc code) {
 
 }  // namespace
 
-LogIntake::LogIntake(std::string mirror, LogTrust trust, std::string fleet, LogSink& sink, Journal& journal)
+LogIntake::LogIntake(const std::string& mirror, LogTrust trust, std::string fleet, LogSink& sink, Journal& journal)
     : mirror_(mirror),
       has_mirror_(!mirror.empty()),
       trust_(std::move(trust)),

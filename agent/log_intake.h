@@ -37,7 +37,7 @@ class LogIntake {
   static constexpr Seconds kMaxAheadOfUs{120};  // a witness's clock may be, against this host's
 
   // `mirror` empty: no files are read; only proofs that people carry are judged by `trust`.
-  LogIntake(std::string mirror, LogTrust trust, std::string fleet, LogSink& sink, Journal& journal);
+  LogIntake(const std::string& mirror, LogTrust trust, std::string fleet, LogSink& sink, Journal& journal);
 
   void restore(LogPosition position);  // what the ledger remembers
   void forget();                       // the ledger was given up
