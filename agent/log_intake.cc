@@ -1,6 +1,7 @@
 #include "agent/log_intake.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "core/log/tiles.h"
@@ -45,8 +46,8 @@ LogIntake::LogIntake(const std::string& mirror, LogTrust trust, std::string flee
       look_(has_mirror_) {}
 
 void LogIntake::restore(LogPosition position) {
-  // Another log under the same name is none of ours: its position says nothing.
-  if (position.origin != trust_.log.name) return;
+  // Another log, be it under the same name with another key, is none of ours: its position says nothing.
+  if (position.origin != trust_.log.name || !open_note(position.note, std::span(&trust_.log, 1))) return;
   position_ = std::move(position);
   if (const auto head = verify_checkpoint(position_.note, trust_)) seen_at_ = head->seen_at;
   read_everything_again();

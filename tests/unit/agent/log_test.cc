@@ -237,6 +237,21 @@ int wrong_untrusted() {
   return wrong + wrong_if(h.journal.count(Event::log_untrusted) != 2 || h.admits(r), "no witness of ours");
 }
 
+// The fleet begins a new log, by the same name but with a new key: trust.toml says so.
+int wrong_new_log() {
+  LogHost h;
+  const Request first = h.granted();
+  h.publish();
+  if (!h.start()) return 1;
+  h.log.entries.clear();
+  h.log.key_seed = "the next one";
+  h.fleet.log = h.log.trust();
+  const Request second = h.granted();
+  h.publish();
+  int wrong = wrong_if(!h.start() || !h.admits(second) || h.size() != 2, "the new one is followed");
+  return wrong + wrong_if(!h.admits(first), "what was known goes on");
+}
+
 // A disk that takes nothing: nothing is remembered, and everything comes again.
 int wrong_full_disk() {
   LogHost h;
@@ -267,6 +282,7 @@ HALLPASS_TEST(epoch_skips)
 HALLPASS_TEST(policy_later)
 HALLPASS_TEST(untrusted)
 HALLPASS_TEST(full_disk)
+HALLPASS_TEST(new_log)
 
 }  // namespace
 
@@ -275,7 +291,7 @@ int main() {
       cmocka_unit_test(test_followed),    cmocka_unit_test(test_refused),      cmocka_unit_test(test_damaged),
       cmocka_unit_test(test_required),    cmocka_unit_test(test_stale),        cmocka_unit_test(test_stale_denies),
       cmocka_unit_test(test_epoch_skips), cmocka_unit_test(test_policy_later), cmocka_unit_test(test_untrusted),
-      cmocka_unit_test(test_full_disk),
+      cmocka_unit_test(test_full_disk),   cmocka_unit_test(test_new_log),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
