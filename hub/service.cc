@@ -121,7 +121,7 @@ void Service::line_done(const BatchPtr& batch) {
   if (--batch->left == 0) take(batch);
 }
 
-void Service::get_grants(std::string query, Answered answered) {
+void Service::get_grants(const std::string& query, Answered answered) {
   Result<GrantQuery> parsed = parse_grant_query(query);
   if (!parsed) return answered(error_answer(400, "malformed", parsed.error().message));
   work([this, wanted = *std::move(parsed), done = std::move(answered)] {

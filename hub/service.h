@@ -59,7 +59,7 @@ class Service {
   // Any thread. `answered` is called once, on any thread, perhaps before the call returns.
   void post_statements(std::string body, Answered answered);
   void post_policy(std::string body, Answered answered);
-  void get_grants(std::string query, Answered answered);
+  void get_grants(const std::string& query, Answered answered);
   void work(std::function<void()> job);  // on a worker, in turn with the rest
   // For SequencerOptions::renew: entries to be put into the log again before an epoch leaves them behind.
   std::vector<std::string> renewals(std::uint64_t live_from);
