@@ -219,8 +219,6 @@ bool Program::ask(std::size_t source, bool wait) {
 void Program::after_success(std::size_t source, bool waited, Moment asked_at, bool news) {
   const Moment now = clock_now();
   const bool hurries = waited && !news && now - asked_at < kTooSoon;
-  // Or it was stopped, and what answers next may be another: that one only shows what it has at first.
-  if (hurries) carriers_[source]->renew();
   const auto share = 0.9 + 0.2 * chance();
   const auto pause = std::chrono::duration_cast<Moment::duration>(std::chrono::duration<double>(config_.poll) * share);
   not_before_ = carriers_[source]->plain() || hurries ? now + pause : now;

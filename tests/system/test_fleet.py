@@ -306,6 +306,10 @@ def test_hub_put_back_to_an_older_copy(world):
     size = w.size("web-1")
     hub.run("sh", "-c", f"systemctl stop hallpass-hub && rm -rf {state} && cp -a /root/yesterday {state}", check=True)
     w.start_hub()
+    for name in NAMES:
+        host = w.sites[name].host
+        eventually(f"{name} sees the older copy", lambda h=host: any("was seen before" in e["MESSAGE"] or "older" in e["MESSAGE"] for e in
+                                                                     h.journal(unit="hallpass-fetch")), within=30)
     # A person who was not there then writes on; his client has no memory of the log.
     other = w.fleet.request("bob", "quick", targets=("env=prod",))
     posted = w.laptop.run("curl", "-sS", "--cacert", w.tmp / "ca.pem", "--data-binary", "@-", f"https://{w.hub_address}:{HUB}/v1/statements",
