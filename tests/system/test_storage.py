@@ -67,7 +67,7 @@ def test_full_disk(agent, fleet, disk):
     new = agent.put(fleet.request("alice", "quick", duration=3600))
     agent.until(lambda: agent.events("storage_failed"), what="the alert")
     assert agent.admitted() == {first.id, other.id}
-    assert agent.status()["storage"] == "failing"
+    agent.until(lambda: agent.status()["storage"] == "failing", 5, "the status says so, too")
 
     # A revocation: from the space set aside, or by taking the snapshot away.
     agent.put(fleet.revoke(request=first))
