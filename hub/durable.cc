@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/edge/files.h"
 #include "core/values/text.h"
 
 namespace hallpass::hub {
@@ -18,19 +19,6 @@ constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 std::string in_words(int error) {
   return std::generic_category().message(error);
-}
-
-bool write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      if (n == 0) errno = EIO;
-      return false;
-    }
-    content.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 // The directory part ("" when there is none) and the last component.
