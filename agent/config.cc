@@ -158,8 +158,7 @@ std::optional<HostConfig> parse_host_config(std::string_view toml, std::vector<D
   if (const Toml* accounts = reader.optional("accounts")) read_accounts(*accounts, config, reader, out);
   if (const Toml* alerts = reader.optional("alerts")) read_alerts(*alerts, config, reader, out);
   reader.finish();
-  const std::vector<Diagnostic> ours(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
-  if (has_errors(ours)) return std::nullopt;
+  if (has_errors(out, before)) return std::nullopt;
   return config;
 }
 

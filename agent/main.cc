@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "agent/alerts.h"
 #include "agent/event_loop.h"
+#include "core/edge/config_file.h"
 #include "core/edge/files.h"
 #include "core/edge/harden.h"
 #include "core/edge/tzdb.h"
@@ -32,24 +33,9 @@ struct Configuration {
   Trust trust;
 };
 
-// Adds what is wrong with the file to `faults`.
-template <class T>
-std::optional<T> read_toml(const std::string& path,
-                           std::optional<T> (*parse)(std::string_view, std::vector<Diagnostic>&), std::string& faults) {
-  const Result<std::string> text = read_file(AT_FDCWD, path, kMaxTomlBytes, true);
-  if (!text) {
-    faults += path + ": " + text.error().message + "\n";
-    return std::nullopt;
-  }
-  std::vector<Diagnostic> diagnostics;
-  std::optional<T> parsed = parse(*text, diagnostics);
-  for (const Diagnostic& d : diagnostics) faults += format_diagnostic(path, d) + "\n";
-  return parsed;
-}
-
 std::optional<Configuration> read_configuration(const Layout& layout, std::string& faults) {
-  std::optional<HostConfig> host = read_toml<HostConfig>(layout.host_config(), parse_host_config, faults);
-  std::optional<Trust> trust = read_toml<Trust>(layout.trust(), parse_trust, faults);
+  std::optional<HostConfig> host = read_config_file<HostConfig>(layout.host_config(), parse_host_config, faults);
+  std::optional<Trust> trust = read_config_file<Trust>(layout.trust(), parse_trust, faults);
   if (!host || !trust) return std::nullopt;
   return Configuration{std::move(*host), std::move(*trust)};
 }

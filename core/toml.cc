@@ -257,8 +257,8 @@ std::string format_diagnostic(std::string_view file, const Diagnostic& d) {
   return text;
 }
 
-bool has_errors(const std::vector<Diagnostic>& diagnostics) {
-  return std::any_of(diagnostics.begin(), diagnostics.end(),
+bool has_errors(const std::vector<Diagnostic>& diagnostics, std::size_t from) {
+  return std::any_of(diagnostics.begin() + static_cast<std::ptrdiff_t>(from), diagnostics.end(),
                      [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
 }
 
@@ -379,6 +379,16 @@ std::optional<Seconds> TomlReader::duration(std::string_view name) {
   if (parsed) return *parsed;
   error(v->line(), n + " = " + quoted(*s) + " in " + where_ + " is not a duration", cure);
   return std::nullopt;
+}
+
+void TomlReader::duration(std::string_view name, Seconds longest, Seconds& into) {
+  const std::optional<Seconds> found = duration(name);
+  if (!found) return;
+  into = *found;
+  if (*found <= longest) return;
+  error(optional(name)->line(),
+        std::string(name) + " " + format_duration(*found) + " is over " + format_duration(longest),
+        "write \"" + format_duration(longest) + "\" or less");
 }
 
 std::vector<std::pair<std::string, int>> TomlReader::strings(std::string_view name, bool* present) {

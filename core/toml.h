@@ -26,7 +26,8 @@ struct Diagnostic {
   std::string cure;     // what to write instead
 };
 std::string format_diagnostic(std::string_view file, const Diagnostic& d);
-bool has_errors(const std::vector<Diagnostic>& diagnostics);
+// Among those from the `from`-th on: what one reader found in a list that others have added to.
+bool has_errors(const std::vector<Diagnostic>& diagnostics, std::size_t from = 0);
 
 class Toml;
 using TomlArray = std::vector<Toml>;
@@ -70,6 +71,8 @@ class TomlReader {
   std::optional<bool> boolean(std::string_view name);
   std::optional<UnixTime> time(std::string_view name);
   std::optional<Seconds> duration(std::string_view name);
+  // The same, at most `longest`; what stands in `into` is the default.
+  void duration(std::string_view name, Seconds longest, Seconds& into);
   // Array of strings with the line of each; absent: empty. `present` tells absent from empty.
   std::vector<std::pair<std::string, int>> strings(std::string_view name, bool* present = nullptr);
   void error(int line, std::string message, std::string cure);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/edge/config_file.h"
 #include "core/edge/files.h"
 #include "hub/log_check.h"
 #include "hub/log_init.h"
@@ -14,20 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxTokensFile = std::size_t{256} * 1024;
 
-template <class T>
-std::optional<T> read_with(const std::string& path, std::size_t limit,
-                           std::optional<T> (*parse)(std::string_view, std::vector<Diagnostic>&), std::string& faults) {
-  const Result<std::string> text = read_file(AT_FDCWD, path, limit, true);
-  if (!text) {
-    faults += path + ": " + text.error().message + "\n";
-    return std::nullopt;
-  }
-  std::vector<Diagnostic> diagnostics;
-  std::optional<T> parsed = parse(*text, diagnostics);
-  for (const Diagnostic& d : diagnostics) faults += format_diagnostic(path, d) + "\n";
-  return parsed;
-}
-
 LogFiles files_below(const std::string& dir) {
   return [dir](const std::string& path, std::size_t limit) { return read_file(AT_FDCWD, dir + "/" + path, limit); };
 }
@@ -35,16 +22,17 @@ LogFiles files_below(const std::string& dir) {
 }  // namespace
 
 std::optional<HubConfig> read_hub_config(const std::string& path, std::string& faults) {
-  return read_with<HubConfig>(path, kMaxTomlBytes, parse_hub_config, faults);
+  return read_config_file<HubConfig>(path, parse_hub_config, faults);
 }
 
 std::optional<Setup> read_setup(const std::string& path, std::string& faults) {
   std::optional<HubConfig> config = read_hub_config(path, faults);
   if (!config) return std::nullopt;
-  std::optional<Trust> trust = read_with<Trust>(config->trust, kMaxTomlBytes, parse_trust, faults);
+  std::optional<Trust> trust = read_config_file<Trust>(config->trust, parse_trust, faults);
   std::vector<ReadToken> tokens = config->tokens;
   if (!config->tokens_file.empty()) {
-    const auto more = read_with<std::vector<ReadToken>>(config->tokens_file, kMaxTokensFile, parse_tokens, faults);
+    const auto more =
+        read_config_file<std::vector<ReadToken>>(config->tokens_file, parse_tokens, faults, kMaxTokensFile);
     if (!more) return std::nullopt;
     tokens.insert(tokens.end(), more->begin(), more->end());
   }

@@ -171,17 +171,6 @@ void read_command(NotifyConfig& config, TomlReader& reader) {
   }
 }
 
-void read_limit(const char* name, Seconds longest, Seconds& into, TomlReader& reader) {
-  const Toml* there = reader.optional(name);
-  const std::optional<Seconds> found = reader.duration(name);
-  if (!found) return;
-  into = *found;
-  if (*found <= longest) return;
-  reader.error(there->line(),
-               std::string(name) + " " + format_duration(*found) + " is over " + format_duration(longest),
-               "write \"" + format_duration(longest) + "\" or less");
-}
-
 }  // namespace
 
 std::optional<NotifyConfig> parse_notify_config(std::string_view toml, std::vector<Diagnostic>& out) {
@@ -193,11 +182,10 @@ std::optional<NotifyConfig> parse_notify_config(std::string_view toml, std::vect
   read_webhook(config, reader);
   read_command(config, reader);
   read_email(config.email, reader, out);
-  read_limit("retry_longest", kLongestRetry, config.retry_longest, reader);
-  read_limit("reject_after", kLongestRejection, config.reject_after, reader);
+  reader.duration("retry_longest", kLongestRetry, config.retry_longest);
+  reader.duration("reject_after", kLongestRejection, config.reject_after);
   reader.finish();
-  const std::vector<Diagnostic> ours(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
-  if (has_errors(ours)) return std::nullopt;
+  if (has_errors(out, before)) return std::nullopt;
   return config;
 }
 

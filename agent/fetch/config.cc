@@ -69,17 +69,6 @@ void read_credentials(FetchConfig& config, TomlReader& reader) {
                std::string("add ") + other + " = \"/PATH\"");
 }
 
-void read_limit(const char* name, Seconds longest, Seconds& into, TomlReader& reader) {
-  const Toml* there = reader.optional(name);
-  const std::optional<Seconds> found = reader.duration(name);
-  if (!found) return;
-  into = *found;
-  if (*found <= longest) return;
-  reader.error(there->line(),
-               std::string(name) + " " + format_duration(*found) + " is over " + format_duration(longest),
-               "write \"" + format_duration(longest) + "\" or less");
-}
-
 }  // namespace
 
 std::optional<FetchConfig> parse_fetch_config(std::string_view toml, std::vector<Diagnostic>& out) {
@@ -92,11 +81,10 @@ std::optional<FetchConfig> parse_fetch_config(std::string_view toml, std::vector
   read_credentials(config, reader);
   read_path("mirror", config.mirror, reader);
   while (config.mirror.size() > 1 && config.mirror.back() == '/') config.mirror.pop_back();
-  read_limit("poll", kLongestPoll, config.poll, reader);
-  read_limit("answer_timeout", kLongestAnswer, config.answer_timeout, reader);
+  reader.duration("poll", kLongestPoll, config.poll);
+  reader.duration("answer_timeout", kLongestAnswer, config.answer_timeout);
   reader.finish();
-  const std::vector<Diagnostic> ours(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
-  if (has_errors(ours)) return std::nullopt;
+  if (has_errors(out, before)) return std::nullopt;
   return config;
 }
 

@@ -1,19 +1,14 @@
 #include "agent/fetch/config.h"
 
 #include "tests/unit/cmocka.h"
+#include "tests/unit/support/config_cases.h"
 
 namespace {
 
-using namespace hallpass;  // NOLINT(google-build-using-namespace)
+using namespace hallpass;           // NOLINT(google-build-using-namespace)
+using namespace hallpass::testing;  // NOLINT(google-build-using-namespace)
 
-struct Case {
-  const char* name;
-  const char* toml;
-  const char* fault;  // words of the first error; nullptr: it is good
-  int line;
-};
-
-const Case kCases[] = {
+const ConfigCase kCases[] = {
     {"one URL", "urls = [\"https://hub.example.org\"]\n", nullptr, 0},
     {"everything",
      "urls = [\"https://hub.example.org:8443/log/\", \"https://files.example.org\"]\ntoken_file = \"/etc/t\"\n"
@@ -50,18 +45,7 @@ const Case kCases[] = {
 };
 
 int wrong_cases() {
-  int wrong = 0;
-  for (const Case& c : kCases) {
-    std::vector<Diagnostic> found;
-    const bool good = parse_fetch_config(c.toml, found).has_value();
-    wrong += wrong_if(good != (c.fault == nullptr), c.name);
-    wrong += wrong_if(good == has_errors(found), c.name);
-    if (c.fault == nullptr || found.empty()) continue;
-    wrong += wrong_if(found.front().message.find(c.fault) == std::string::npos, c.name);
-    wrong += wrong_if(c.line != 0 && found.front().line != c.line, c.name);
-    wrong += wrong_if(found.front().cure.empty() && c.fault[0] != '\0', c.name);
-  }
-  return wrong;
+  return wrong_config_cases(kCases, parse_fetch_config);
 }
 
 int wrong_values() {

@@ -13,12 +13,6 @@ using namespace hallpass;                // NOLINT(google-build-using-namespace)
 using namespace hallpass::hub;           // NOLINT(google-build-using-namespace)
 using namespace hallpass::hub::testing;  // NOLINT(google-build-using-namespace)
 
-unsigned mode_of(const std::string& path) {
-  struct stat info {};
-  must(stat(path.c_str(), &info) == 0);
-  return info.st_mode & 07777;
-}
-
 int wrong_put() {
   const TempDir dir;
   DurableTree tree = must(DurableTree::open(dir.path()));

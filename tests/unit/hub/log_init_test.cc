@@ -14,12 +14,6 @@ using namespace hallpass;                // NOLINT(google-build-using-namespace)
 using namespace hallpass::hub;           // NOLINT(google-build-using-namespace)
 using namespace hallpass::hub::testing;  // NOLINT(google-build-using-namespace)
 
-unsigned mode_of(const std::string& path) {
-  struct stat info {};
-  must(stat(path.c_str(), &info) == 0);
-  return info.st_mode & 07777;
-}
-
 int wrong_new() {
   const LogWorld w;
   const std::string text = must(init_log(w.init()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -25,6 +26,11 @@ inline constexpr UnixTime kNow{Seconds{1'800'000'000}};
 
 inline void must(bool ok) {
   if (!ok) std::abort();
+}
+inline unsigned mode_of(const std::string& path) {
+  struct stat info {};
+  must(stat(path.c_str(), &info) == 0);
+  return info.st_mode & 07777;
 }
 template <class T>
 T must(Result<T> result) {

@@ -1,19 +1,14 @@
 #include "notify/config.h"
 
 #include "tests/unit/cmocka.h"
+#include "tests/unit/support/config_cases.h"
 
 namespace {
 
-using namespace hallpass;  // NOLINT(google-build-using-namespace)
+using namespace hallpass;           // NOLINT(google-build-using-namespace)
+using namespace hallpass::testing;  // NOLINT(google-build-using-namespace)
 
-struct Case {
-  const char* name;
-  const char* toml;
-  const char* fault;  // words of the first error; nullptr: it is good
-  int line;
-};
-
-const Case kCases[] = {
+const ConfigCase kCases[] = {
     {"nothing", "", nullptr, 0},
     {"a webhook", "webhook = \"https://a.example.org/x?y=1\"\n", nullptr, 0},
     {"everything",
@@ -102,18 +97,7 @@ const Case kCases[] = {
 };
 
 int wrong_cases() {
-  int wrong = 0;
-  for (const Case& c : kCases) {
-    std::vector<Diagnostic> found;
-    const bool good = parse_notify_config(c.toml, found).has_value();
-    wrong += wrong_if(good != (c.fault == nullptr), c.name);
-    wrong += wrong_if(good == has_errors(found), c.name);
-    if (c.fault == nullptr || found.empty()) continue;
-    wrong += wrong_if(found.front().message.find(c.fault) == std::string::npos, c.name);
-    wrong += wrong_if(c.line != 0 && found.front().line != c.line, c.name);
-    wrong += wrong_if(found.front().cure.empty() && c.fault[0] != '\0', c.name);
-  }
-  return wrong;
+  return wrong_config_cases(kCases, parse_notify_config);
 }
 
 int wrong_values() {
