@@ -54,6 +54,8 @@ bool is_alert(Event event) {
     case Event::login_fault:
     case Event::sudo_degraded:
     case Event::sudoers_unusable:
+    case Event::activation_went_back:
+    case Event::activation_way_back_failed:
     // A policy that nobody of ours made, or that stops counting.
     case Event::policy_refused:
     case Event::policy_conflict:

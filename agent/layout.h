@@ -20,6 +20,8 @@ struct Layout {
   std::string sudoers() const { return at("/etc/sudoers"); }
   std::string sudo_defaults() const { return at(paths::kSudoDefaults); }
   std::string withdrawn() const { return at(paths::kWithdrawn); }
+  std::string policy_in_force() const { return at(paths::kPolicy); }
+  std::string activation() const { return at(paths::kStateDir) + "/activation"; }
   std::string status() const { return at(paths::kStatus); }
   std::string event_socket() const { return at(paths::kEventSocket); }
   std::string control_socket() const { return at(paths::kControlSocket); }

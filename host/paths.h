@@ -17,6 +17,7 @@ inline constexpr char kControlSocket[] = "/run/hallpass/control";  // 0666 packe
 inline constexpr char kStatus[] = "/run/hallpass/status.json";     // 0644
 inline constexpr char kJournalSocket[] = "/run/systemd/journal/socket";
 inline constexpr char kMachineId[] = "/etc/machine-id";
+inline constexpr char kPolicy[] = "/run/hallpass/policy.toml";  // 0600: the policy in force, for `hallpass host …`
 inline constexpr char kWhy[] = "/usr/libexec/hallpass/why";
 inline constexpr char kDrop[] = "/usr/libexec/hallpass/drop";
 inline constexpr char kDropAccount[] = "hallpass-drop";  // by which people hand grants in, and do nothing else

@@ -13,6 +13,9 @@
 #include <cstdio>
 
 #include "agent/ctl/ask.h"
+#include "agent/ctl/check_command.h"
+#include "agent/ctl/enable_command.h"
+#include "agent/ctl/observed_command.h"
 #include "agent/ctl/session_commands.h"
 #include "agent/ctl/status_view.h"
 #include "core/edge/files.h"
@@ -108,11 +111,16 @@ int main(int argc, char** argv) {
   CLI::App app{"Looks after hallpass on this host.", "hallpass host"};
   Typed typed;
   add_commands(app, typed);
+  // These run while the command line is read.
+  int ran = -1;
+  add_enable_commands(app, typed.layout, ran);
+  add_check_command(app, typed.layout, ran);
+  add_observed_command(app, typed.layout, ran);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kFine : kUsage;
   }
-  const int code = run(app, typed);
+  const int code = ran >= 0 ? ran : run(app, typed);
   return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? code : complain("cannot write to standard output");
 }
