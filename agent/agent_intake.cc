@@ -321,7 +321,7 @@ bool Agent::accept(const PolicyCandidate& candidate, std::shared_ptr<const Polic
   const std::string version = std::to_string(policy->version);
   journal_.event(Event::policy_accepted, "policy version " + version + " is in force",
                  {{"POLICY", version}, {"FILE", candidate.name}});
-  policies_.adopt(std::move(policy));
+  policies_.adopt(std::move(policy), candidate.files.toml);
   reopen_globals();
   return true;
 }

@@ -17,6 +17,7 @@
 #include "agent/program_runner.h"
 #include "agent/relay.h"
 #include "agent/session_keeper.h"
+#include "agent/status_file.h"
 #include "core/edge/files.h"
 
 namespace hallpass {
@@ -383,11 +384,6 @@ int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, AlertingJ
     return 1;
   }
   return loop.run();
-}
-
-void write_status(const Agent& agent, const Layout& layout, const Sessions* sessions) {
-  [[maybe_unused]] const Status written =
-      write_file_durably(layout.status(), to_pretty_json(agent.status(sessions)), 0644);
 }
 
 }  // namespace hallpass

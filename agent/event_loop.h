@@ -26,7 +26,4 @@ struct LoopHooks {
 int run_event_loop(std::unique_ptr<Agent> agent, const Layout& layout, AlertingJournal& journal,
                    const AlertQueue& queue, const LoopHooks& hooks);
 
-// {"hallpass":"status/1",...} where readers expect it. Failure is no more than a status that gets old.
-void write_status(const Agent& agent, const Layout& layout, const Sessions* sessions = nullptr);
-
 }  // namespace hallpass

@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "agent/alerts.h"
 #include "agent/event_loop.h"
+#include "agent/status_file.h"
 #include "core/edge/config_file.h"
 #include "core/edge/files.h"
 #include "core/edge/harden.h"

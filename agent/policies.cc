@@ -64,11 +64,11 @@ Status Policies::restore(const StoredPolicy& stored, std::int64_t version) {
                                      policy->fleet +
                                      ": if this host moved, stop the agent and move /var/lib/hallpass/ledger away"};
   }
-  adopt(std::move(policy));
+  adopt(std::move(policy), stored.toml);
   return Unit{};
 }
 
-void Policies::adopt(std::shared_ptr<const Policy> next) {
+void Policies::adopt(std::shared_ptr<const Policy> next, std::string toml) {
   ZoneTable zones;
   for (const std::string& name : next->zone_names()) {
     Result<ZoneTable> loaded = load_zones_({name});
@@ -80,7 +80,7 @@ void Policies::adopt(std::shared_ptr<const Policy> next) {
                      {{"ZONE", name}});
     }
   }
-  in_force_ = {std::move(next), std::move(zones)};
+  in_force_ = {std::move(next), std::move(toml), std::move(zones)};
   validity_told_ = {};
 }
 

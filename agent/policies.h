@@ -22,6 +22,7 @@ inline constexpr std::size_t kMaxPolicySignatureBytes = kMaxEnvelopeBytes;
 
 struct PolicyInForce {
   std::shared_ptr<const Policy> policy;  // nullptr: none yet
+  std::string toml;                      // as it was signed
   ZoneTable zones;
 };
 
@@ -55,7 +56,7 @@ class Policies {
   // None is in force any more: the ledger that said so was given up.
   void forget() { in_force_ = {}; }
   // After it was recorded.
-  void adopt(std::shared_ptr<const Policy> next);
+  void adopt(std::shared_ptr<const Policy> next, std::string toml);
   // True, once a day, while `now` is within 30 days of the end of validity; tells it.
   void tell_validity(UnixTime now);
 

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from .lib.fleet import Fleet
+from .lib.host import eventually
 from .lib.site import INBOX
 
 
@@ -170,6 +171,9 @@ def test_a_key_voided_by_a_key_revocation(new_site):
     spare = fleet.add_person("alice")
     site.publish_policy()
     site.host.await_journal(HALLPASS_EVENT="policy_accepted", HALLPASS_POLICY="2")
+    # For `hallpass host enable` and `check`.
+    eventually("the policy in force lies in /run/hallpass",
+               lambda: site.host.path("/run/hallpass/policy.toml").read_bytes() == site.host.path("/srv/hallpass/policy.toml").read_bytes())
     mine, approved_by_bob = site.grant("alice", "quick"), site.grant("alice", "deploy", by="bob")
     site.assert_in("alice", "alice")
     site.assert_in("alice", spare)
