@@ -169,6 +169,7 @@ bool read_key(std::string_view line, AuthorizedKey& key) {
   if (!is_key_type(type)) {
     rest = line;
     skip_options(rest);
+    key.options = line.substr(0, line.size() - rest.size());
     type = take_word(rest);
   }
   const std::string_view encoded = take_word(rest);

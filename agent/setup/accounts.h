@@ -37,6 +37,7 @@ struct AuthorizedKey {
   std::string key;  // "ssh-ed25519 AAAA…", without options and comment
   std::string fingerprint;
   std::string comment;
+  std::string options;  // as they stand before it: `command="…",no-pty`
 };
 // Files are opened without following links of the account's and with a size limit; what cannot be read is left out.
 std::vector<AuthorizedKey> authorized_keys(const Layout& layout, const Account& account,
