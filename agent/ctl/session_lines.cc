@@ -1,8 +1,6 @@
 #include "agent/ctl/session_lines.h"
 
-#include <algorithm>
-#include <vector>
-
+#include "agent/setup/columns.h"
 #include "core/values/text.h"
 #include "host/spoken_time.h"
 
@@ -67,31 +65,6 @@ std::string grant_lines(const Json& grant, UnixTime now) {
   if (list(grant, "commands").empty()) text += "    no sudo\n";
   return text;
 }
-
-class Columns {
- public:
-  void add(std::vector<std::string> row) {
-    if (widths_.size() < row.size()) widths_.resize(row.size());
-    for (std::size_t i = 0; i < row.size(); ++i) widths_[i] = std::max(widths_[i], row[i].size());
-    rows_.push_back(std::move(row));
-  }
-  std::string text() const {
-    std::string out;
-    for (const auto& row : rows_) {
-      std::string line;
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        line += row[i];
-        line.append(widths_[i] - row[i].size() + 2, ' ');
-      }
-      out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-    }
-    return out;
-  }
-
- private:
-  std::vector<std::size_t> widths_;
-  std::vector<std::vector<std::string>> rows_;
-};
 
 std::string until_words(const Json& session, UnixTime now) {
   if (!has(session, "ends_at")) return "?";
