@@ -1,4 +1,4 @@
-"""Turns the process it runs in into a throw-away host: an overlay of / booted by systemd-nspawn.
+"""Turns the process it runs in into a throw-away host: an overlay of / (or of another release's tree) booted by systemd-nspawn.
 
 Run by host.py as PID 1 of a PID namespace and in a mount namespace of its own (`unshare --pid --kill-child --mount`): every mount made
 here is seen by nobody else and goes with the last process of the host; and when this process ends, the kernel ends all of the host's.
@@ -44,11 +44,11 @@ def opaque(path: pathlib.Path, mode: int) -> None:
     os.setxattr(path, "trusted.overlay.opaque", b"y")
 
 
-def mount_overlay(size: str) -> None:
+def mount_overlay(base: pathlib.Path, size: str) -> None:
     run("mount", "-t", "tmpfs", "-o", f"mode=0755,size={size}", "hallpass-test", "/run")
     for d in (UPPER, BASE / "work", MERGED):
         d.mkdir(parents=True)
-    for entry in os.listdir("/"):
+    for entry in os.listdir(base):
         if entry not in KEPT and entry != "lost+found":
             os.mknod(UPPER / entry, 0o600 | 0o020000, os.makedev(0, 0))   # overlayfs's whiteout
     for name, mode in EMPTY.items():
@@ -56,8 +56,8 @@ def mount_overlay(size: str) -> None:
     # Parents made on the way must look like the machine's own.
     for name in ("usr", "var", "etc", "var/lib", "etc/systemd"):
         if (UPPER / name).is_dir():
-            shutil.copystat(f"/{name}", UPPER / name)
-    run("mount", "-t", "overlay", "-o", f"lowerdir=/,upperdir={UPPER},workdir={BASE}/work", "overlay", MERGED)
+            shutil.copystat(base / name, UPPER / name)
+    run("mount", "-t", "overlay", "-o", f"lowerdir={base},upperdir={UPPER},workdir={BASE}/work", "overlay", MERGED)
 
 
 def write(path: str, text: str, mode: int = 0o644) -> None:
@@ -71,6 +71,7 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
 
 def plain_debian(config: dict) -> None:
     """A host of its own: name, ids, keys; sshd and PAM as the distribution delivers them."""
+    base = pathlib.Path(config["base"])
     name = config["hostname"]
     write("/etc/machine-id", config["machine_id"] + "\n", 0o444)
     write("/etc/hostname", name + "\n")
@@ -95,8 +96,8 @@ def plain_debian(config: dict) -> None:
     (MERGED / "var/log/journal").mkdir()
     for d in ("var/lib/systemd/linger", "var/lib/systemd/catalog", "var/cache/ldconfig"):
         (MERGED / d).mkdir(parents=True, exist_ok=True)
-    shutil.copy("/usr/share/openssh/sshd_config", MERGED / "etc/ssh/sshd_config")
-    shutil.copy("/etc/ssh/ssh_config", MERGED / "etc/ssh/ssh_config")
+    shutil.copy(base / "usr/share/openssh/sshd_config", MERGED / "etc/ssh/sshd_config")
+    shutil.copy(base / "etc/ssh/ssh_config", MERGED / "etc/ssh/ssh_config")
     (MERGED / "etc/ssh/sshd_config.d").mkdir()
     (MERGED / "etc/ssh/ssh_config.d").mkdir()
     write("/etc/ssh/sshd_config.d/00-test.conf", "HostKey /etc/ssh/ssh_host_ed25519_key\nMaxStartups 100\n")
@@ -134,7 +135,7 @@ def main() -> None:
     os.umask(0o022)
     with open(os.path.join(config["cgroup"], "cgroup.procs"), "w") as f:
         f.write("0")
-    mount_overlay(config["size"])
+    mount_overlay(pathlib.Path(config["base"]), config["size"])
     plain_debian(config)
     accounts(config)
     install(config)

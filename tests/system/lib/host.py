@@ -88,9 +88,10 @@ def eventually(what, probe, *, within=10.0, every=0.05):
 
 class Host:
     def __init__(self, *, hostname="web-3", users=None, groups=(), trees=(), files=None, links=None, before_boot=(), binds=None,
-                 clock=False, size="2G"):
+                 clock=False, size="2G", base="/"):
         """users: {name: [groups]}; trees: directories copied over /; files: {path: text or (mode, text)};
-        binds: {directory here: path there}; clock: the whole host obeys set_clock()."""
+        binds: {directory here: path there}; clock: the whole host obeys set_clock(); base: another release's tree in place of this
+        machine's /."""
         self.hostname = hostname
         self.machine = f"hallpass-{os.getpid()}-{secrets.token_hex(3)}"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"hallpass-{os.getpid()}-host-"))
@@ -99,7 +100,7 @@ class Host:
         self._trees, self._links = list(trees), dict(links or {})
         self._groups, self._before_boot = list(groups), list(before_boot)
         self._binds = {str(k): v for k, v in (binds or {}).items()}
-        self._size = size
+        self._size, self._base = size, str(base)
         self.clock = clock
         self._process = self._notify = None
         self.leader = None
@@ -133,7 +134,7 @@ class Host:
         self._notify.settimeout(0.2)
         self._ready = queue.SimpleQueue()
         threading.Thread(target=self._listen, args=(self._notify,), daemon=True).start()
-        config = {"hostname": self.hostname, "machine": self.machine, "machine_id": secrets.token_hex(16), "size": self._size,
+        config = {"hostname": self.hostname, "machine": self.machine, "machine_id": secrets.token_hex(16), "size": self._size, "base": self._base,
                   "cgroup": str(self.cgroup), "host_key": (self.dir / "host_key").read_text(), "host_key_pub": pub,
                   "users": self.users, "groups": self._groups, "trees": [str(t) for t in self._trees], "files": self._files,
                   "links": self._links, "before_boot": self._before_boot, "binds": self._binds}
@@ -232,6 +233,10 @@ class Host:
     def path(self, path) -> pathlib.Path:
         """The host's file as seen from here. Follows no absolute symlink of the host's."""
         return pathlib.Path(f"/proc/{self.leader}/root") / str(path).lstrip("/")
+
+    def upper(self) -> pathlib.Path:
+        """The overlay's upper layer: every file that is not as in the tree the host is made from."""
+        return pathlib.Path(f"/proc/{self._process.pid}/root/run/host/upper")
 
     def write(self, path, content, mode=0o644, owner="root:root") -> None:
         target = self.path(path)
