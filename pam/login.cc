@@ -39,7 +39,7 @@ bool is_subject(const Login& login, const AdmissionView& a, std::string& fingerp
 
 // Whom the keys belong to; `why` is set when they do not name one person.
 struct Owner {
-  std::string subject, fingerprint;
+  std::string subject, fingerprint, unknown;
   const char* why = nullptr;
   int damaged = 0;
 };
@@ -58,7 +58,10 @@ Owner owner_of(const SnapshotReader& store, const Login& login) {
       owner.fingerprint = k.fingerprint;
       return false;
     });
-    if (!found || owner.subject.empty()) owner.why = "unknown_key";
+    if (!found || owner.subject.empty()) {
+      owner.why = "unknown_key";
+      owner.unknown = key;
+    }
     if (!same) owner.why = "keys_of_several_people";
     if (owner.why != nullptr) break;
   }
@@ -119,6 +122,7 @@ void explain_refusal(const SnapshotReader& store, const Login& login, UnixTime n
   v.damaged += owner.damaged;
   if (owner.why != nullptr) {
     v.why = owner.why;
+    if (!login.keys.empty()) v.unknown_key = owner.unknown;
     v.words = owner_words(owner, login, store.meta().host);
   } else {
     v.why = "no_grant";
@@ -158,6 +162,7 @@ EventRecord login_event(Event event, const std::string& account, const std::stri
   EventRecord record(event, message);
   record.with("ACCOUNT", account).with("SUBJECT", v.subject).with("GRANT", v.grant).with("RUNBOOK", v.runbook);
   record.with("REASON", v.reason).with("TICKET", v.ticket).with("KEY", v.key).with("RHOST", rhost);
+  record.with("PUBLIC_KEY", v.unknown_key);
   for (const auto& a : v.approvers) record.with("APPROVERS", a);
   record.with("DECISION", admitted ? "admit" : "deny").with("WHY", v.why);
   return admitted ? record.with("EXPIRES", utc_text(v.end)) : record;

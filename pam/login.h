@@ -24,7 +24,8 @@ struct Verdict {
   std::string why;    // a word: "admitted", "ended", "unknown_key", …
   std::string words;  // for the person
   std::string subject, grant, runbook, reason, ticket, key;
-  Digest request;  // of the grant
+  std::string unknown_key;  // "<type> <base64>": the one proved that the store does not list for the account
+  Digest request;           // of the grant
   std::vector<std::string> approvers;
   UnixTime end{};
   Seconds left{};    // until end, by the clock that decided

@@ -229,7 +229,12 @@ int wrong_events() {
   for (const char* line : {"HALLPASS_DECISION=deny\n", "HALLPASS_WHY=ended\n", "HALLPASS_SUBJECT=bob\n"}) {
     wrong += wrong_if(refused.find(line) == std::string::npos, line);
   }
-  return wrong + wrong_if(refused.find("EXPIRES") != std::string::npos, "nothing expires");
+  wrong += wrong_if(refused.find("EXPIRES") != std::string::npos, "nothing expires");
+  wrong += wrong_if((admitted + refused).find("PUBLIC_KEY") != std::string::npos, "a key that is known by its owner");
+  const Case stranger = {"", "deploy", {kAliceKey, kStranger}, nullptr, kSession, 1200, "", ""};
+  const std::string unknown = login_event(Event::login_refused, "deploy", "", decided(*store, stranger)).datagram();
+  const std::string line = std::string("HALLPASS_PUBLIC_KEY=") + kStranger + "\n";
+  return wrong + wrong_if(unknown.find(line) == std::string::npos, "a key that nobody is known by");
 }
 
 void test_decisions(void**) {
