@@ -5,8 +5,8 @@ packages_build=(ca-certificates ccache cmake flatbuffers-compiler g++ gcc libboo
   nlohmann-json3-dev pkg-config scdoc sudo)
 packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openssh-sftp-server passwd systemd systemd-container tzdata
   util-linux python3)
-packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc nftables nginx-light
-  pamtester python3-cryptography python3-pytest python3-pytest-xdist python3-yaml rsync screen shellcheck tmux vim-tiny)
+packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less lsof libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc nftables nginx-light
+  pamtester postgresql-15 procps python3-cryptography python3-pytest python3-pytest-xdist python3-yaml rsync screen shellcheck strace tcpdump tmux vim-tiny)
 # What only ./test packages needs.
 packages_packaging=(ansible ansible-lint cloud-init yamllint)
 packages_releases=(debootstrap debian-archive-keyring gpgv)
