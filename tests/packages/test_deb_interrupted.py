@@ -1,0 +1,229 @@
+"""Every step in the life of the packages, cut off in the middle: by SIGKILL at moments spread over it, and by a disk that is full. Logins and sudo are then
+as before or as after, at once and without anybody's help, and the usual repair leads to the end."""
+import json
+import re
+
+import pytest
+
+from .machine import Going, Machine
+
+MOMENTS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
+ROOM_KIB = (0, 64, 1024, 6144)
+
+
+class Patient(Machine):
+    """A host that goes back to one state after each cut; alice has a grant all the time."""
+
+    def begin(self, debs):
+        self.debs = debs
+        self.bare = self.doors()
+        self.install(debs.host())
+        self.host.await_journal(HALLPASS_EVENT="policy_accepted", within=20)
+        self.keep.add(self.grant("alice", "login").id)
+        return self
+
+    def mode(self):
+        return json.loads(self.hallpass("activation", "--json").out)["mode"]
+
+    def enforce(self):
+        self.hallpass("enable", "--sudo")
+        self.confirm()
+        self.enforced = self.doors()
+        assert not self.enforced["ssh bob"]
+
+    def enforcing(self) -> bool:
+        """Whether access is as when enforced, or as before hallpass; anything else fails."""
+        self.works()
+        doors = self.doors()
+        if doors["ssh bob"]:
+            wrong = [what for what in doors if what.startswith(("ssh", "a stranger", "sudo", "root")) and doors[what] != self.bare[what]]
+        else:
+            wrong = [what for what in doors if what.startswith(("ssh", "a stranger")) and doors[what] != self.enforced[what]]
+        assert not wrong, f"neither as before nor as after: {[(w, doors[w]) for w in wrong]}"
+        return not doors["ssh bob"]
+
+    def is_bare(self):
+        now = self.doors()
+        assert [what for what in now if now[what] != self.bare[what]] == []
+
+
+@pytest.fixture(scope="module")
+def patient(debs):
+    with Patient() as m:
+        yield m.begin(debs)
+
+
+@pytest.fixture(scope="module")
+def small(debs):
+    with Patient(size="300M") as m:
+        yield m.begin(debs)
+        m.free()
+
+
+def how_long(machine, argv):
+    going = Going(machine, argv)
+    assert going.end(), going.out
+    return going.seconds
+
+
+def dpkg_install(machine, debs):
+    return ["dpkg", "-i", *machine.bring(debs.host())]
+
+
+# --- SIGKILL
+def test_install_killed(patient, debs):
+    remove = ["dpkg", "--purge", "hallpass-host", "hallpass"]
+    how_long(patient, remove)
+    patient.is_bare()
+    seconds = how_long(patient, dpkg_install(patient, debs))
+    how_long(patient, remove)
+    finished = 0
+    for n, moment in enumerate(MOMENTS):
+        going = Going(patient, dpkg_install(patient, debs))
+        finished += going.kill_after(moment * seconds, family=n % 2 == 0)
+        assert not patient.enforcing()
+        patient.repair()
+        patient.install(debs.host())
+        assert (patient.state(), patient.version()) == ("installed", debs.version)
+        patient.is_bare()
+        how_long(patient, remove)
+        patient.is_bare()
+    assert finished < len(MOMENTS) / 2, "hardly a moment was in the middle"
+    patient.install(debs.host())
+    patient.host.run("systemctl", "is-active", "hallpass-agent", check=True)
+
+
+def test_enable_killed(patient):
+    enable = ["hallpass", "host", "enable", "--sudo"]
+    patient.enforce()
+    patient.hallpass("disable")
+    seconds = how_long(patient, enable)
+    patient.hallpass("disable")
+    patient.is_bare()
+    seen = set()
+    for n, moment in enumerate((*MOMENTS, 0.98)):
+        going = Going(patient, enable)
+        going.kill_after(moment * seconds, family=n % 2 == 0)
+        seen.add(patient.enforcing())
+        patient.hallpass("disable")
+        patient.is_bare()
+    assert False in seen
+    left = patient.host.sh("getent passwd | grep selftest; mount | grep -i selftest").out
+    assert left == "", "the next step cleans up after a killed self-test"
+
+
+def test_disable_killed(patient):
+    patient.enforce()
+    seconds = how_long(patient, ["hallpass", "host", "disable"])
+    for moment in MOMENTS[::2]:
+        patient.enforce()
+        Going(patient, ["hallpass", "host", "disable"]).kill_after(moment * seconds)
+        patient.enforcing()
+        patient.hallpass("disable")
+        patient.is_bare()
+
+
+def test_upgrade_killed(patient, debs, newer):
+    patient.enforce()
+    seconds = how_long(patient, dpkg_install(patient, newer))
+    how_long(patient, dpkg_install(patient, debs))
+    finished = 0
+    for n, moment in enumerate(MOMENTS):
+        finished += Going(patient, dpkg_install(patient, newer)).kill_after(moment * seconds, family=n % 2 == 0)
+        assert patient.enforcing(), "an upgrade frees nobody"
+        patient.repair()
+        patient.install(newer.host())
+        assert (patient.state(), patient.version()) == ("installed", newer.version)
+        assert patient.enforcing()
+        patient.install(debs.host())
+        assert patient.enforcing() and patient.version() == debs.version
+    assert finished < len(MOMENTS) / 2, "hardly a moment was in the middle"
+
+
+def test_remove_killed(patient, debs):
+    remove = ["dpkg", "--remove", "hallpass-host", "hallpass"]
+    seconds = how_long(patient, remove)
+    patient.is_bare()
+    for moment in MOMENTS[::2]:
+        patient.install(debs.host())
+        patient.enforce()
+        Going(patient, remove).kill_after(moment * seconds)
+        patient.enforcing()
+        patient.dpkg("--configure", "-a", check=False)
+        patient.enforcing()
+        how_long(patient, remove)
+        patient.is_bare()
+
+
+# --- a full disk
+@pytest.mark.parametrize("room", ROOM_KIB)
+def test_install_on_a_full_disk(small, debs, room):
+    argv = dpkg_install(small, debs)
+    how_long(small, ["dpkg", "--purge", "hallpass-host", "hallpass"])
+    small.fill(room)
+    done = Going(small, argv).end()
+    assert not small.enforcing()
+    small.free()
+    assert done or room < ROOM_KIB[-1]
+    small.repair()
+    small.install(debs.host())
+    assert small.state() == "installed"
+    small.is_bare()
+
+
+@pytest.mark.parametrize("room", ROOM_KIB)
+def test_enable_and_disable_on_a_full_disk(small, room):
+    small.fill(room)
+    enabled = small.hallpass("enable", "--sudo", check=False).ok
+    assert small.enforcing() == enabled, "it says what it did"
+    small.free()
+    small.enforce()
+    small.fill(room)
+    disabled = small.hallpass("disable", check=False)
+    assert disabled.ok and not small.enforcing(), "going back needs no room"
+    small.free()
+    small.hallpass("disable")
+    small.is_bare()
+
+
+@pytest.mark.parametrize("room", ROOM_KIB)
+def test_upgrade_on_a_full_disk(small, debs, newer, room):
+    small.enforce()
+    argv = dpkg_install(small, newer)
+    small.fill(room)
+    Going(small, argv).end()
+    assert small.enforcing(), "an upgrade frees nobody"
+    small.free()
+    small.repair()
+    small.install(newer.host())
+    assert small.version() == newer.version and small.enforcing()
+    small.install(debs.host())
+    small.hallpass("disable")
+
+
+@pytest.mark.parametrize("room", ROOM_KIB)
+def test_remove_on_a_full_disk(small, debs, room):
+    small.enforce()
+    small.fill(room)
+    Going(small, ["dpkg", "--remove", "hallpass-host", "hallpass"]).end()
+    small.enforcing()
+    small.free()
+    small.dpkg("--configure", "-a", check=False)
+    small.dpkg("--remove", "hallpass-host", "hallpass")
+    small.is_bare()
+    small.install(debs.host())
+    small.host.run("systemctl", "restart", "hallpass-agent", check=True)
+
+
+# --- what stands in the way of removal
+def test_removal_refuses_when_logins_still_need_it(patient, debs):
+    patient.install(debs.host())
+    su = patient.host.path("/etc/pam.d/su").read_text()
+    patient.host.write("/etc/pam.d/su", f"account optional pam_hallpass.so\n{su}")
+    r = patient.dpkg("--remove", "hallpass-host", check=False)
+    assert not r.ok and "/etc/pam.d/su" in r.both and re.search("hallpass-host is not removed: .* still need it", r.both), r
+    assert patient.state() == "installed" and patient.host.path("/usr/libexec/hallpass/ctl").exists()
+    patient.works()
+    patient.host.write("/etc/pam.d/su", su)
+    patient.dpkg("--remove", "hallpass-host")
+    patient.is_bare()
