@@ -36,7 +36,7 @@ std::string automation_evidence(const Account* account, const std::string& name,
   if (by_name && account != nullptr && account->uid > 0 && (account->uid < kFirstPerson || account->uid == kNobody))
     return "a system account, uid " + std::to_string(account->uid);
   if (!keys.empty() && std::all_of(keys.begin(), keys.end(), is_forced)) return "each of its keys runs one command";
-  if (traces.never_on_terminal(name)) return "it never logs in on a terminal";
+  if (traces.never_on_terminal(name)) return kNoTerminal;
   return {};
 }
 

@@ -14,6 +14,9 @@ namespace hallpass {
 // "ansible", "svc-web", "backup_pg": a name that programs are usually given.
 bool is_automation_name(std::string_view account);
 
+// The weakest evidence: people who only copy files have no terminal either.
+inline constexpr char kNoTerminal[] = "it never logs in on a terminal";
+
 // Why the account looks like a program's, in a few words; empty: nothing says so.
 //   account    nullptr: not in /etc/passwd
 //   by_name    false: the name and the number say nothing, for the policy gives the account to people
