@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/layout.h"
+#include "agent/setup/activation.h"
 
 namespace hallpass {
 
@@ -22,5 +23,13 @@ struct Finding {
 // Sorted: worst first, then by code. A check that cannot be made is a finding itself. Never throws for what the host's
 // files contain.
 std::vector<Finding> check_host(const Layout& layout);
+
+// The same, with what it was judged by.
+struct CheckReport {
+  std::string host;       // as host.toml names it; empty: it cannot be read
+  Mode mode = Mode::off;  // what is meant to be in force: many things matter only then
+  std::vector<Finding> findings;
+};
+CheckReport look_at_host(const Layout& layout);
 
 }  // namespace hallpass
