@@ -5,6 +5,7 @@
 //   end SESSION           ends one
 //   clock accept          this host's clock is right
 //   ledger reset          give a damaged ledger up
+//   check [--json]        what is wrong on this host, each with its cure
 //   time [--json]         how long the caller's session has, and what its grants allow
 //   done [--yes]          the caller gives his access back
 #include <fcntl.h>
