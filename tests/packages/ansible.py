@@ -71,7 +71,7 @@ class Control:
 
     def inventory(self):
         path = self.dir / "inventory.yml"
-        path.write_text(yaml.safe_dump({"all": {"children": {"hallpass": {"vars": self.variables, "hosts": self.hosts}}}}))
+        path.write_text(yaml.safe_dump({"all": {"children": {"hallpass": {"vars": self.variables, "hosts": self.hosts}}}}, sort_keys=False))
         return path
 
     def play(self, playbook="rollout.yml", *options, timeout=150, environment=None, **variables) -> Played:
