@@ -6,8 +6,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/layout.h"
@@ -51,11 +53,20 @@ struct ActivationState {
   Wanted now;
   bool pending = false;  // goes back by itself at `deadline` unless it is confirmed
   UnixTime since{}, deadline{};
-  std::int64_t since_boot_ms = 0;  // CLOCK_BOOTTIME when it began, for telling newer logins from older ones
-  Wanted before;                   // what it goes back to
+  // CLOCK_BOOTTIME when the first file changed, when all was in force (0: never, it was interrupted) and at `deadline`.
+  std::int64_t since_boot_ms = 0, done_boot_ms = 0, deadline_boot_ms = 0;
+  bool other_boot = false;  // that was before the last boot
+  Wanted before;            // what it goes back to
 };
-// Errors: malformed (the record is damaged, named), unavailable. Without a record: off.
+// Errors: malformed (the record is damaged, named), unavailable. Without a record: as the files say, for a host that
+// was set up by hand; `since` is 0 then.
 Result<ActivationState> read_activation(const Layout& layout);
+// Pending, and its time is up: the deadline has passed, or the host was booted since.
+bool way_back_due(const ActivationState& state);
+// An `enable`, a way back or a `disable` that was killed half-way.
+bool activation_interrupted(const Layout& layout);
+// What `hallpass host activation --json` prints.
+std::string activation_json(const ActivationState& state);
 
 // Applies `changes`: writes the record and every new and old content beside the targets first (so that nothing later
 // needs space), then renames one file after the other, each of which is a working state. Afterwards the state is
@@ -63,7 +74,10 @@ Result<ActivationState> read_activation(const Layout& layout);
 // before).
 Status apply_changes(const Layout& layout, const Changes& changes, const Wanted& wanted,
                      std::chrono::seconds back_within);
-// The pending state stays. Errors: mismatch (nothing is pending).
+// All is in force, as far as the caller could see: from now on it may be confirmed. Errors: unavailable.
+Status mark_activation_done(const Layout& layout);
+// The pending state stays. Errors: mismatch (nothing is pending, or it was interrupted), unavailable (it stays
+// pending).
 Status confirm_activation(const Layout& layout);
 // Back to what was confirmed last. A file that somebody changed meanwhile keeps his changes: only hallpass's lines are
 // taken out or put back, and `told` says so. Safe to call again after a crash in it.
@@ -71,5 +85,7 @@ Status go_back(const Layout& layout, std::vector<std::string>& told);
 // Back to the files as they were before hallpass, to the bit where nobody else changed them. Also from a damaged record
 // and without one: hallpass's lines are taken out of every file that has some.
 Status deactivate(const Layout& layout, std::vector<std::string>& told);
+// The same for /etc/sudo.conf alone. Errors: also mismatch (a change waits to be confirmed).
+Status deactivate_sudo(const Layout& layout, std::vector<std::string>& told);
 
 }  // namespace hallpass

@@ -50,6 +50,8 @@ class Site:
                "/etc/hallpass/trust.toml": self.fleet.trust(), f"{INBOX}/.keep": "",
                EXEMPT_KEYS: self.rescue.line + "\n"}
         if enforce:
+            pre["/etc/systemd/system/session-.scope.d/50-hallpass.conf"] = (
+                pathlib.Path(stage) / "usr/share/hallpass/systemd/50-hallpass.conf").read_text()
             pre["/etc/ssh/sshd_config.d/hallpass.conf"] = sshd_conf(stage, options, sshd)
             pre["/etc/pam.d/sshd"] = pam or pam_sshd(options.replace("--", ""))
         if policy:
