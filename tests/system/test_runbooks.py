@@ -16,6 +16,19 @@ from .lib.runbook_host import STAND_INS, RunbookSite
 BOOKS = {b.name: b for b in runbook_files.library()}
 ENDLESS = (r"-f$", r"tail -F ", r"\bstrace\b")     # these lines are ended after a second
 LATER = ("sudo systemctl reboot",)
+# Lines of which the output is worth a look; of the others it is enough that they end well.
+PRINTS = {
+    "sudo journalctl -u nginx -n 200": "Started nginx.service", "sudo journalctl -u nginx --since -1h": "Started nginx.service",
+    "sudo systemctl status nginx": r"Active: active", "systemctl list-timers": "ACTIVATES",
+    "sudo tail -n 100 /var/log/nginx/error.log": "upstream timed out", "sudo gzip -dc /var/log/nginx/access.log.2.gz": "^old$",
+    'sudo grep -F -e "upstream timed out" -- /var/log/nginx/error.log': "^upstream timed out$",
+    "sudo openssl x509 -in /etc/letsencrypt/live/shop.example.org/fullchain.pem -noout -subject -dates": "shop.example.org(.|\n)*notAfter=",
+    "sudo ss -tlnp": r":80 .*\"nginx\"", "sudo tcpdump -nqi lo -s 96 -c 3 port 80": r"^\S+ IP 127\.0\.0\.1\.\d+ > 127\.0\.0\.1\.80: tcp 0$",
+    "sudo lsof -nP -p 1": "systemd", "sudo cat /proc/1/io": "rchar: ", "sudo timeout 1 /usr/bin/strace -c -f -p 1": "attached",
+    "sudo du -xhd 1 /var": "/var$", "sudo -i id -un": "^root$", "sudo -s id -un": "^root$", "id -un": "^deploy$",
+    'sudo -u dbreport psql -X -P pager=off -d shop -c "table report.stuck_payments"': r"^ *100$",
+    'sudo -u dbops psql -X -x -P pager=off -d postgres -c "table pg_stat_activity"': "pg_sleep",
+}
 REFUSAL = "hallpass: no grant of yours covers"
 
 
@@ -58,6 +71,8 @@ def fault(site, line, answer):
             return None if shown(answer) == [a.encode() for a in arguments] else f"its stand-in was not run with these words: {answer!r}"
     if is_endless(line):
         return None if answer.code == 124 and answer.both else f"it printed nothing, or ended: {answer!r}"
+    if line in PRINTS and not re.search(PRINTS[line], answer.both, re.M):
+        return f"it did not print {PRINTS[line]}: {answer!r}"
     good = (0, 3) if " status " in line else (0,)   # 3: a unit that does not run at the moment
     return None if answer.code in good else repr(answer)
 
@@ -91,3 +106,124 @@ def test_grants_say_what_they_give(site):
     for name, words in (("service-control", "/usr/bin/systemctl {restart,try-restart,reload} nginx"), ("reboot", "/usr/sbin/shutdown -r +{5,15,30}")):
         answer, = many(site, name, [["sudo", "-n", "-l"]])
         assert answer.ok and words in answer.out and "psql" not in answer.out, repr(answer)
+
+
+# --- PostgreSQL
+def psql(role, *words, stdin=""):
+    return {"argv": ["sudo", "-n", "-u", role, "psql", "-X", *words], "stdin": stdin}
+
+
+AT_THE_PROMPT = {
+    "a shell": (r"\! touch /tmp/escaped-1", "Permission denied|Operation not permitted|failed"),
+    "a program that takes the rows": (r"\copy customers to program 'touch /tmp/escaped-2'", "Permission denied|Operation not permitted|exit code"),
+    "a program that the server starts": ("copy customers to program 'touch /tmp/escaped-3'", "pg_execute_server_program"),
+    "a program that the server reads from": ("copy customers from program 'touch /tmp/escaped-4'", "permission denied|pg_execute_server_program"),
+    "a file of the server": ("select pg_read_file('/etc/passwd')", "permission denied for function"),
+    "an editor": (r"\e", "Permission denied|Operation not permitted|could not start"),
+    "a new row": ("insert into customers values (101, 'new')", "permission denied for table customers"),
+    "fewer rows": ("delete from customers", "permission denied for table customers"),
+    "another schema": ("create table mine (n int)", "permission denied for schema public"),
+    "another role": ("set role postgres", "permission denied to set role"),
+}
+
+
+def test_postgres_read_reads_and_does_nothing_else(site):
+    words = ["-P", "pager=off", "-d", "shop"]
+    rows, *answers = many(site, "postgres-read", [psql("dbread", *words, stdin="select count(*) from customers;\n"),
+                                                  *[psql("dbread", *words, stdin=f"{sql}{'' if sql.startswith(chr(92)) else ';'}\n") for sql, _ in AT_THE_PROMPT.values()]])
+    assert re.search(r"^ *100$", rows.out, re.M), repr(rows)
+    for (case, (_, why)), answer in zip(AT_THE_PROMPT.items(), answers, strict=True):
+        assert re.search(why, answer.err), f"{case}: {answer!r}"
+    assert site.host.sh("ls /tmp/escaped-*").out == ""
+    assert site.ask_postgres("select count(*) from customers", "shop") == "100"
+
+
+def test_what_postgres_read_holds_back_works_elsewhere(site):
+    """The same tricks without the runbook: by dbread's own psql, and by the superuser."""
+    dbread = site.host.run(f"{runbook_host.POSTGRES}/psql", "-X", "-d", "shop", user="dbread", cwd="/", stdin="\\! touch /tmp/shown-1\n")
+    site.ask_postgres("copy customers to program 'touch /tmp/shown-3'", "shop")
+    assert site.host.sh("stat -c '%U %n' /tmp/shown-*").out == "dbread /tmp/shown-1\npostgres /tmp/shown-3\n", repr(dbread)
+
+
+def test_postgres_backend_ends_what_has_the_number(site):
+    def call(verb, pid):
+        answer, = many(site, "postgres-backend", [psql("dbops", "-d", "postgres", "-v", f"pid={pid}", "-f", f"/usr/local/share/runbooks/{verb}-backend.sql")])
+        return answer
+    for verb in ("cancel", "end"):
+        pid = site.sleeping_backend()
+        answer = call(verb, pid)
+        assert answer.ok and re.search(r"^ *t$", answer.out, re.M), repr(answer)
+        assert site.sleeping_backend(other_than=pid) != pid
+    for trick in ("1'; drop table customers; --", "1); drop table customers; --", "1\\; drop table customers"):
+        answer = call("end", trick)
+        assert "invalid input syntax for type integer" in answer.err, repr(answer)
+    server = site.host.run("systemctl", "show", "-p", "MainPID", "--value", "postgres-test").out.strip()
+    answer = call("end", server)
+    assert "is not a PostgreSQL backend process" in answer.err, repr(answer)
+    assert site.ask_postgres("select count(*) from customers", "shop") == "100"
+
+
+def test_the_dump_is_made_by_the_unit_alone(site):
+    answer, = many(site, "job-run", [["sudo", "-n", "systemctl", "start", "pg-dump.service"]])
+    assert answer.ok, repr(answer)
+    dump = "/var/backups/postgresql/shop.dump"
+    assert site.host.run("stat", "-c", "%U %a", dump).out == "postgres 600\n"
+    assert "TABLE DATA public customers" in site.host.run(f"{runbook_host.POSTGRES}/pg_restore", "-l", dump).out
+
+
+# --- nginx
+FETCH = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1/').read().decode(), end='')"
+
+
+def test_a_site_is_changed_tested_and_served(site):
+    def workers():
+        return set(site.host.run("pgrep", "-P", site.host.run("systemctl", "show", "-p", "MainPID", "--value", "nginx").out.strip()).out.split())
+
+    def change(expression):
+        return [{"argv": ["sudoedit", "-n", "/etc/nginx/sites-available/shop.conf"], "env": {"EDITOR": f"sed -i {expression}"}},
+                ["sudo", "-n", "nginx", "-t"], ["sudo", "-n", "systemctl", "reload", "nginx"]]
+    site.host.run("systemctl", "start", "nginx", check=True)
+    before = eventually("workers", workers)
+    assert site.netns("/usr/bin/python3", "-c", FETCH).out == "one\n"
+    edited, tested, reloaded = many(site, "nginx-site", change("s/one/two/"))
+    assert edited.ok and tested.ok and "test is successful" in tested.err and reloaded.ok, (edited, tested, reloaded)
+    eventually("new workers", lambda: workers().isdisjoint(before) and workers())
+    assert site.netns("/usr/bin/python3", "-c", FETCH).out == "two\n"
+    assert site.host.run("stat", "-c", "%U:%G %a", "/etc/nginx/sites-available/shop.conf").out == "root:root 644\n"
+
+    edited, tested, _ = many(site, "nginx-site", change("s/return/retrun/"))
+    assert edited.ok and not tested.ok and "retrun" in tested.err, repr(tested)
+    assert site.netns("/usr/bin/python3", "-c", FETCH).out == "two\n"
+    assert all(r.ok for r in many(site, "nginx-site", change("s/retrun/return/")))
+
+
+# --- pagers, packages, releases
+def test_no_pager_on_a_terminal(site):
+    """Where journalctl would start less, it says that it may not, prints by itself and ends. (With a pager this would wait for a key.)"""
+    site.host.sh("for n in $(seq 60); do printf 'MESSAGE=line %s\\nOBJECT_SYSTEMD_UNIT=nginx.service\\n' $n | logger --journald; done; journalctl --sync", check=True)
+    answer = site.ssh("service-logs", "service-logs", "-tt", "TERM=xterm sudo journalctl -u nginx -n 60", stdin="", timeout=20)
+    assert answer.ok and len(re.findall(r"line \d+", answer.out)) == 60, repr(answer)
+    answer = site.ssh("service-control", "service-control", "-tt", "TERM=xterm sudo systemctl status nginx", stdin="", timeout=20)
+    assert answer.ok and "active (running)" in answer.out, repr(answer)
+
+
+def test_a_package_is_updated(site):
+    """By the lines of package-update above: the new version, its scripts as root, and the configuration that was changed by hand kept."""
+    assert site.host.run("dpkg-query", "-W", "-f", "${Version}", "shop").out == "1.1"
+    assert site.host.run("cat", "/root/scripts-ran").out == "1.0 by root\n1.1 by root\n"
+    assert site.host.run("cat", "/etc/shop.conf").out == "value=by hand\n"
+
+
+def test_a_release_is_switched(site):
+    assert site.host.sh("readlink /srv/shop/current; stat -c %U /srv/shop/current; ls /srv/shop").out == "/srv/shop/releases/2026-11-20\ndeploy\ncurrent\nreleases\n"
+
+
+def test_the_host_reboots(site):
+    """Last: what stands in the lines above is gone afterwards. The grant is not."""
+    assert BOOKS["reboot"].works[-1] in LATER
+    running = site.host.run("systemctl", "is-active", "shop").out
+    site.host.reboot(by=lambda: site.ssh("reboot", "reboot", LATER[0]))
+    assert running == "active\n" and site.host.run("systemctl", "is-active", "shop").out == "inactive\n"
+    site.await_admitted("reboot", site.fleet.key("reboot"))
+    answer, = many(site, "reboot", [["sudo", "-n", "-l", "systemctl", "reboot"]])
+    assert answer.ok, repr(answer)

@@ -17,7 +17,7 @@ POSTGRES = "/usr/lib/postgresql/15/bin"
 SHARED = ("deploy", "shop", "kube-ops", "dbread", "dbreport", "dbops")
 SUDOERS = "Defaults env_reset\nDefaults secure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\nroot ALL=(ALL:ALL) ALL\n"
 
-NGINX_SITE = "server {\n  listen 80 default_server;\n  location / { add_header X-Release one; return 200 \"one\\n\"; }\n}\n"
+NGINX_SITE = "server {\n  listen 80 default_server;\n  location / { return 200 \"one\\n\"; }\n}\n"
 UNITS = {
     "shop": "[Service]\nUser=shop\nExecStart=/usr/local/bin/shop-worker infinity\nRestart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalSec=0\n",
     "pg-dump": f"[Service]\nType=oneshot\nUser=postgres\nUMask=0077\nExecStart={POSTGRES}/pg_dump -Fc -f /var/backups/postgresql/shop.dump shop\n",
