@@ -18,6 +18,17 @@ bool is_known(const Command& c) {
   return c.kind <= Command::Kind::edit && c.subcommands <= Subcommands::check && !c.as_user.empty();
 }
 
+// How many arguments fit their tokens, from the first on, whatever comes after them.
+std::size_t leading_fits(const ArgumentPattern& pattern, const std::vector<std::string_view>& arguments,
+                         const Files& files) {
+  std::size_t n = 0;
+  while (n < std::min(pattern.tokens.size(), arguments.size()) &&
+         match_arguments(ArgumentPattern{{pattern.tokens[n]}}, {&arguments[n], 1}, files)) {
+    ++n;
+  }
+  return n;
+}
+
 Cover cover_of(const AdmissionView& a, Command command) {
   Cover cover;
   cover.grant = a.grant;
@@ -51,7 +62,8 @@ std::optional<UnixTime> deciding_time(const SnapshotReader& store, const ClockRe
 
 bool Miss::nearer_than(const Miss& other) const {
   if (what != other.what) return what > other.what;
-  return what == What::argument && index > other.index;
+  if (what != What::argument) return false;
+  return fits != other.fits ? fits > other.fits : !count && other.count;
 }
 
 Matcher::Matcher(const Wish& wish, const Session& session, const Abilities& abilities, const Files& files)
@@ -104,6 +116,7 @@ bool Matcher::covers_run(const Command& command, Miss& miss) const {
     miss.what = Miss::What::argument;
     miss.index = failure.index;
     miss.count = failure.what == MatchFailure::What::count;
+    miss.fits = leading_fits(*pattern, wish_.arguments, files_);
     return false;
   }
   miss.changeable = named ? files_.wrong_on_the_way(wish_.program, command.as_user) : "";
@@ -122,7 +135,7 @@ bool Matcher::covers_edit(const Command& command, Miss& miss) const {
     });
     if (fits) continue;
     miss.what = Miss::What::argument;
-    miss.index = i;
+    miss.index = miss.fits = i;
     return false;
   }
   return true;

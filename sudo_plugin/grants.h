@@ -46,6 +46,7 @@ struct Miss {
   What what = What::nothing;
   std::size_t index = 0;  // argument: which one, from 0
   bool count = false;     // argument: there are too few or too many
+  std::size_t fits = 0;   // argument: so many from the first on are right
   std::string id, runbook;
   UnixTime end{};
   Command command;

@@ -221,6 +221,44 @@ int wrong_words() {
          wrong_if(safe.find("'a b'") == std::string::npos, "a space stays inside its argument");
 }
 
+// Of several commands of one program the one that was meant is named: the one with most of the first words right, and
+// among those one of the right length. `journalctl -u nginx -n 99999` once was told that it lacks two arguments.
+struct NearestCase {
+  const char* name;
+  std::vector<std::string_view> typed;
+  const char* words;
+};
+const NearestCase kNearest[] = {
+    {"a number out of range", {"-u", "nginx", "-n", "99999"}, "argument 4, 99999, does not match <int:1..5000>"},
+    {"an option put behind", {"-u", "nginx", "-f", "-x"}, "it takes 3 arguments, not 4"},
+    {"one word more", {"--since", "20*", "x"}, "argument 1"},
+    {"another unit", {"-u", "ssh", "-f"}, "argument 2, ssh, does not match nginx"},
+    {"half of it", {"-u", "nginx", "--since", "2026"}, "it takes 6 arguments, not 4"},
+};
+
+int wrong_nearest() {
+  SnapshotContent c = content();
+  c.admissions = {admission("alice", "alice", 1000, 4000, 1)};
+  const char* journalctl = "/usr/bin/journalctl";
+  c.admissions[0].commands = {run({journalctl, "-u", "nginx", "-n", "<int:1..5000>"}),
+                              run({journalctl, "-u", "nginx", "-f"}),
+                              run({journalctl, "-u", "nginx", "--since", "20*", "--until", "20*"})};
+  const Store files(c);
+  const auto store = files.open();
+  if (!store) return wrong_if(true, "the store opens");
+  const AllowAll paths;
+  const Abilities now;
+  const Session session = session_of("alice", "alice");
+  int wrong = 0;
+  for (const NearestCase& n : kNearest) {
+    const Wish w = wish(Mode::run, journalctl, n.typed);
+    const std::string words =
+        not_covered(w, Matcher(w, session, now, paths).search(*store, from_unix(1600)), "alice", from_unix(1600));
+    wrong += wrong_if(words.find(n.words) == std::string::npos, n.name);
+  }
+  return wrong;
+}
+
 void test_covers(void**) {
   assert_int_equal(wrong_covers(), 0);
 }
@@ -230,6 +268,9 @@ void test_search(void**) {
 void test_others(void**) {
   assert_int_equal(wrong_others(), 0);
 }
+void test_nearest(void**) {
+  assert_int_equal(wrong_nearest(), 0);
+}
 void test_words(void**) {
   assert_int_equal(wrong_words(), 0);
 }
@@ -238,6 +279,7 @@ void test_words(void**) {
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(test_covers), cmocka_unit_test(test_search),
-                              cmocka_unit_test(test_others), cmocka_unit_test(test_words)};
+                              cmocka_unit_test(test_others), cmocka_unit_test(test_nearest),
+                              cmocka_unit_test(test_words)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
