@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <thread>
 
 #include "agent/program.h"
 #include "agent/setup/config_lines.h"
@@ -26,6 +27,8 @@ constexpr char kSystemctl[] = "/usr/bin/systemctl";
 constexpr char kTimer[] = "hallpass-way-back.timer", kService[] = "hallpass-way-back.service";
 constexpr std::chrono::milliseconds kReloadLimit{30000};
 constexpr int kBannerPatience_ms = 5000;
+// A reloaded sshd closes its sockets before it opens them again.
+constexpr std::chrono::seconds kExecutionPatience{3}, kAnswerPatience{8};
 
 Status run(std::vector<std::string> argv, std::chrono::milliseconds limit = kReloadLimit) {
   const std::string name = argv[0].substr(argv[0].rfind('/') + 1) + (argv.size() > 1 ? " " + argv[1] : "");
@@ -47,6 +50,21 @@ std::string sshd_unit() {
   for (const char* unit : {"ssh.service", "sshd.service"})
     if (property(unit, "ActiveState") == "active") return unit;
   return "";
+}
+
+// What the kernel told the program of this process when it was executed: random addresses, another set each time.
+std::string execution_of(const std::string& pid) {
+  const Result<std::string> told =
+      pid.empty() || pid == "0" ? Error{Errc::not_found, ""} : read_file(AT_FDCWD, "/proc/" + pid + "/auxv", 65536);
+  return told ? *told : "";
+}
+
+// `systemctl reload` only sends a signal: sshd then executes itself anew, and until it has done so the old
+// configuration answers.
+void await_new_execution(const std::string& pid, const std::string& before) {
+  const auto end = std::chrono::steady_clock::now() + kExecutionPatience;
+  while (!before.empty() && execution_of(pid) == before && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
 }
 
 class Connection {
@@ -155,7 +173,11 @@ Status reload_services(const Layout& layout, const Changes& changes) {
     if (const Status read = run({kSystemctl, "daemon-reload"}); !read) return read;
   }
   const std::string unit = changed("/etc/ssh/") ? sshd_unit() : "";
-  return unit.empty() ? Status(Unit{}) : run({kSystemctl, "reload", unit});
+  if (unit.empty()) return Unit{};
+  const std::string pid = property(unit, "MainPID"), execution = execution_of(pid);
+  if (const Status reloaded = run({kSystemctl, "reload", unit}); !reloaded) return reloaded;
+  await_new_execution(pid, execution);
+  return Unit{};
 }
 
 Status reload_services(const Layout& layout) {
@@ -167,13 +189,18 @@ Status sshd_answers(const Layout& layout) {
   if (!layout.root.empty()) return Unit{};
   const Result<SshdSettings> settings = SshdSettings::read("");
   if (!settings) return settings.error();
+  const auto end = std::chrono::steady_clock::now() + kAnswerPatience;
   std::string tried;
-  for (const std::string& listen : settings->all("listenaddress")) {
-    const auto address = address_of(listen);
-    if (!address) continue;
-    if (has_banner(address->first, address->second)) return Unit{};
-    tried += (tried.empty() ? "" : ", ") + listen;
-  }
+  do {
+    tried.clear();
+    for (const std::string& listen : settings->all("listenaddress")) {
+      const auto address = address_of(listen);
+      if (!address) continue;
+      if (has_banner(address->first, address->second)) return Unit{};
+      tried += (tried.empty() ? "" : ", ") + listen;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{50});
+  } while (std::chrono::steady_clock::now() < end);
   return Error{Errc::unavailable,
                "sshd does not answer on this host (" + printable(tried) + "): `systemctl status ssh sshd`, `sshd -t`"};
 }
