@@ -1,17 +1,17 @@
 # Sourced by packaging/build: the source package and the binary packages for rpm.
 # shellcheck shell=bash
 
-# rpm_settings WORK STAGE: macros that make two builds equal, and those that a Debian machine needs to build what would run there.
+# rpm_settings WORK: macros that make two builds equal, and those that a Debian machine needs to build what would run there.
 rpm_settings() {
-  local work=$1 epoch=$2
+  local work=$1
   printf '%s\n' "%_topdir $work/top" "%_buildhost hallpass" "%use_source_date_epoch_as_buildtime 1" "%clamp_mtime_to_source_date_epoch 1" \
-    "%source_date_epoch_from_changelog 0" "%_build_id_links none" "%_dbpath $work/db" "%packager hallpass maintainers <maintainers@hallpass.invalid>"
+    "%source_date_epoch_from_changelog 0" "%_build_id_links none" "%_dbpath $work/db" "%_tmppath $work/tmp" "%packager hallpass maintainers <maintainers@hallpass.invalid>"
   if [ -n "${HALLPASS_PACKAGE_CCACHE:-}" ]; then printf '%%hallpass_ccache %s\n' "$(command -v ccache)"; fi
   if [ -n "${HALLPASS_PACKAGE_STAGE:-}" ]; then printf '%%hallpass_stage %s\n' "$HALLPASS_PACKAGE_STAGE"; fi
   if [ -e /etc/debian_version ]; then
     # rpm here has neither Debian's directories nor its hardening.
     printf '%%_libdir %s\n' "/usr/lib/$(gcc -print-multiarch)"
-    printf '%%optflags -O2 -g1 %s\n' "-Werror=format-security"
+    printf '%%optflags -O2 -g1 %s\n' "-Wformat -Werror=format-security"
   fi
 }
 
@@ -22,13 +22,14 @@ build_rpm_packages() {
   work_dir rpm
   epoch=$(source_date)
   name=hallpass-$(version)
-  mkdir -p "$work/top/SOURCES" "$work/top/SPECS" "$work/home"
+  mkdir -p "$work/top/SOURCES" "$work/top/SPECS" "$work/tmp"
   export_tree "$work/$name"
   tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$epoch" -cf - "$name" | gzip -n -9 >"$work/top/SOURCES/$name.tar.gz"
-  sed -e "s/@VERSION@/$(version)/g" -e "s/@DATE@/$(LC_ALL=C TZ=UTC date -d "@$epoch" '+%a %b %d %Y')/" "$work/$name/packaging/rpm/hallpass.spec" \
-    >"$work/top/SPECS/hallpass.spec"
+  sed -E -e "s/^(Version: +).*/\\1$(version)/" \
+    -e "s/^\\* .* (hallpass maintainers .*) - .*/* $(LC_ALL=C TZ=UTC date -d "@$epoch" '+%a %b %d %Y') \\1 - $(version)-1/" \
+    "$work/$name/packaging/rpm/hallpass.spec" >"$work/top/SPECS/hallpass.spec"
   touch --date="@$epoch" "$work/top/SPECS/hallpass.spec" "$work/top/SOURCES/$name.tar.gz"
-  rpm_settings "$work" "$epoch" >"$work/macros"
+  rpm_settings "$work" >"$work/macros"
   # What is needed for building has other names here than where the spec is at home.
   local lax=()
   if [ -e /etc/debian_version ]; then lax=(--nodeps); fi
