@@ -34,6 +34,7 @@ int wrong_sums() {
   for (const JournalEntry& e :
        {refusal(30, "alice", "alice", "a", "no_grant"), refusal(10, "alice", "alice", "a", "no_grant"),
         refusal(20, "alice", "alice", "a", "no_grant"), refusal(5, "alice", "alice", "b", "no_grant"),
+        refusal(21, "selftest", "hallpass-selftest-k3v9", "127.0.0.1", "no_grant"),
         refusal(5, "alice", "alice", "b", "ended"), refusal(5, "", "deploy", "b", "unknown_key", "k1"),
         refusal(6, "", "deploy", "b", "unknown_key", "k2"), refusal(7, "", "deploy", "b", "unknown_key", "k2"),
         entry_of(8, "login_admitted", {{"SUBJECT", "bob"}, {"ACCOUNT", "deploy"}}),
