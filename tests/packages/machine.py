@@ -102,12 +102,12 @@ class Machine(Site):
     def dpkg(self, *args, check=True):
         return self.host.run("dpkg", *args, env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=240, check=check)
 
-    def repair(self):
-        """What an admin types after a crash."""
+    def repair(self, debs):
+        """What an admin types after a crash: finish what can be finished, then the same packages again."""
         self.dpkg("--configure", "-a", check=False)
-        self.apt("-f", "install")
-        broken = self.host.sh("dpkg -l 'hallpass*' | grep '^.[^in]\\|^..R'").out
-        assert not re.search(r"^[a-z][UFHWt]", broken, re.M), broken
+        self.install(debs.host())
+        assert self.dpkg("--audit").out == ""
+        assert (self.state(), self.version()) == ("installed", debs.version)
 
     def state(self, name="hallpass-host"):
         """dpkg's word for a package: installed, config-files, half-installed …; not-installed."""
@@ -139,6 +139,11 @@ class Machine(Site):
         by_ops = self.host.ssh("ops", self.ops.path, "sudo -n id -u")
         by_root = self.host.run("sudo", "-n", "id", "-u")
         return by_ops.out == "0\n" and by_root.out == "0\n"
+
+    def people(self) -> dict:
+        """Who gets in, and whether sudo works."""
+        return {**{f"ssh {who}": self.logs_in(who) for who in ("alice", "bob", "ops")}, "a stranger's key": self.logs_in("alice", self.fleet.path("carol")),
+                "sudo": self.sudo_works()}
 
     def doors(self) -> dict:
         """Everything that access consists of: files, what sshd makes of them, what people can really do."""
