@@ -1,11 +1,10 @@
 """docs/quick-start.md, typed word by word into the terminals of a booted host by somebody who does only what the page says."""
 import pathlib
 import re
-import time
 
-from ..docs import guide
 from ..system.lib.fleet import keygen
 from ..system.lib.host import Host
+from .reader import Reader
 from .terminal import Terminal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,16 +22,16 @@ class Desk:
         self.starts = dict(re.findall(r"^\| `# ([^`]+)` \|.*`(sudo -iu \w+)` \|$", PAGE.read_text(), re.M))
         assert sorted(self.starts) == ["as alice", "as bob"]
 
-    def terminal(self, name) -> Terminal:
+    def __call__(self, name) -> list:
         if name == "in a new ssh login":
-            return self.login()
+            return [self.login()]
         if name not in self.open:
             self.open[name] = self.login()
             if name in self.starts:
                 self.open[name].type([self.starts[name]])
             else:
                 assert name == "on the server", f"who is this: {name}"
-        return self.open[name]
+        return [self.open[name]]
 
     def login(self) -> Terminal:
         return Terminal(self.host.ssh_argv(YOU, self.key, options=["RequestTTY=force"]))
@@ -42,53 +41,12 @@ class Desk:
             terminal.close()
 
 
-class Reader:
-    """Follows the page. `instead`: what stands in for commands that begin so."""
-
-    def __init__(self, host, key, instead):
-        self.desk, self.instead = Desk(host, key), instead
-        self.ids = guide.Ids()
-        self.typed = []     # (time, command)
-
-    def follow(self, steps):
-        for step in steps:
-            self.do(step)
-
-    def do(self, step):
-        where = f"docs/quick-start.md:{step.line}, {step.terminal}"
-        terminal = self.desk.terminal(step.terminal)
-        answers, out = step.answers, ""
-        if not step.lines:
-            out = terminal.appears()
-            print(f"[{where}]\n{out}", end="", flush=True)
-        for lines in guide.commands(step.lines):
-            lines = [self.ids.typed(line) for line in lines]
-            self.typed.append((time.time(), lines[0]))
-            print(f"[{where}] $ {chr(10).join(lines)}", flush=True)
-            stand_in = next((f for begin, f in self.instead.items() if lines[0].startswith(begin)), None)
-            if stand_in:
-                stand_in()
-                continue
-            wrote = terminal.type(lines, answers)
-            print(wrote, end="", flush=True)
-            del answers[:len(guide.ANSWERED.findall(wrote))]
-            out += wrote
-            if step.shown is None and (status := terminal.status()) != 0:
-                raise AssertionError(f"{where}: exit {status}: {lines[0]}\n{out}")
-        if answers:
-            raise AssertionError(f"{where}: nobody asked for {answers}\n{out}")
-        if step.shown is not None and not self.ids.match(step.shown, out):
-            raise AssertionError(f"{where}: it should show\n{step.shown}\nand shows\n{out}")
-        if step.terminal == "in a new ssh login":
-            terminal.close()
-
-
 def machine(trees=(), files=None):
     """A fresh Debian, and somebody who may use sudo there."""
     sudoers = {"/etc/sudoers": (0o440, pathlib.Path("/etc/sudoers").read_text()),
                f"/etc/sudoers.d/{YOU}": (0o440, f"{YOU} ALL=(ALL:ALL) NOPASSWD: ALL\n")}
     return Host(hostname="demo-1", users={YOU: []}, trees=trees, files={**sudoers, **(files or {})},
-                before_boot=[["rm", "-f", "/etc/systemd/system/cron.service"]])
+                before_boot=[["rm", "-f", "/etc/systemd/system/cron.service"]], clock=True)   # one that is called synchronised
 
 
 def without_packages(host):
@@ -104,11 +62,12 @@ def follow_page(host, tmp_path, instead):
     key = keygen(tmp_path / "you")
     host.write(f"/home/{YOU}/.ssh/authorized_keys", key.line + "\n")
     host.run("chown", "-R", f"{YOU}:", f"/home/{YOU}", check=True)
-    reader = Reader(host, key.path, instead)
+    desk = Desk(host, key.path)
+    reader = Reader(PAGE, desk, instead)
     try:
-        reader.follow(guide.steps(PAGE))
+        reader.follow()
     finally:
-        reader.desk.close()
+        desk.close()
     enabled = next(at for at, line in reader.typed if " host enable" in line)
     admitted = int(host.journal(HALLPASS_EVENT="login_admitted")[0]["__REALTIME_TIMESTAMP"]) / 1e6
     print(f"\nquick start: {admitted - enabled:.1f} s from `hallpass host enable` to the first admitted login (limit {LIMIT} s)")
