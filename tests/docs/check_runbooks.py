@@ -98,11 +98,21 @@ def check_book(book, guide):
         yield "is not in the table of writing-runbooks.md"
 
 
+def quoted_entries(guide):
+    """Commands that the guide shows as TOML: they must be those of the library."""
+    library = "".join(p.read_text() for p in runbook_files.DIRECTORY.glob("*.toml"))
+    for block in re.findall(r"^```toml\n(.*?)^```$", guide, re.M | re.S):
+        for line in block.splitlines():
+            if line.startswith("  {") and line not in library:
+                yield f"writing-runbooks.md: not in the library: {line.strip()}"
+
+
 def main():
     hallpass, root = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve()
     books = runbook_files.library()
     guide = (root / "docs/writing-runbooks.md").read_text()
     faults = [f"{b.path.name}: {f}" for b in books for f in check_book(b, guide)]
+    faults += quoted_entries(guide)
     status, warnings, said = policy_check(hallpass, refreshed(runbook_files.whole_policy()))
     if status != 0:
         faults.append(f"policy check: {said}")

@@ -1,5 +1,6 @@
 """The runbook library, docs/runbooks/*.toml: what the comments at the head of each file say, and what stands below them."""
 import dataclasses
+import json
 import pathlib
 import re
 import shlex
@@ -71,6 +72,29 @@ def read(path: pathlib.Path) -> RunbookFile:
 
 def library() -> list:
     return [read(p) for p in sorted(DIRECTORY.glob("[a-z]*.toml"))]
+
+
+def token_rows() -> list:
+    """The table of writing-runbooks.md: (command as in a policy, line that works, line that is refused)."""
+    page = (DIRECTORY.parent / "writing-runbooks.md").read_text()
+    table = page.partition("<!-- begin tokens")[2].partition("<!-- end tokens")[0]
+    rows = re.findall(r"^\| `(\[.*?\])` \| `(.*?)` \| `(.*?)` \| .* \|$", table, re.M)
+    if len(rows) < 10 or len(rows) != table.count("\n| `"):
+        raise SystemExit(f"writing-runbooks.md: of its table of tokens only {len(rows)} rows can be read")
+    return [(tomllib.loads(f"run = {run}")["run"], works, refused) for run, works, refused in rows]
+
+
+def token_book(directory="/opt/g") -> RunbookFile:
+    """That table as a runbook: each command is a program of its own."""
+    sudo, works, refused = [], [], []
+    for n, (run, good, bad) in enumerate(token_rows()):
+        program = f"{directory}/g{n}"
+        sudo.append({"as": "root", "run": [program, *run[1:]]})
+        works.append(f"sudo {program} {good.partition(' ')[2]}")
+        refused.append(f"sudo {program} {bad.partition(' ')[2]}")
+    entries = ",\n  ".join("{ as = \"root\", run = " + json.dumps(entry["run"]) + " }" for entry in sudo)
+    body = f'account = "self"\ndefault_duration = "30m"\nmax_duration = "1h"\nsudo = [\n  {entries},\n]\n'
+    return RunbookFile(DIRECTORY, "tokens", body, tomllib.loads(body), {}, [[]], works, refused, [])
 
 
 def whole_policy() -> str:

@@ -24,7 +24,6 @@ UNITS = {
     "postgres-test": f"[Service]\nType=notify\nUser=postgres\nRuntimeDirectory=postgresql\nExecStart={POSTGRES}/postgres -D /var/lib/postgresql/test"
                      " -c fsync=off -c listen_addresses= -c unix_socket_directories=/run/postgresql\nTimeoutStopSec=5\nKillSignal=SIGINT\n",
     "sleeper": f"[Service]\nUser=dbread\nExecStart={POSTGRES}/psql -X -d shop -c 'select pg_sleep(600)'\nRestart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalSec=0\n",
-    "knocking": "[Service]\nExecStart=/bin/bash -c 'while sleep 0.05; do (: <>/dev/tcp/127.0.0.1/80); done'\n",
 }
 SQL = r"""
 create role dbread login; create role dbreport login; create role dbops login;
