@@ -79,7 +79,8 @@ Status reload_or_restart(const Layout& layout) {
   const Status reloaded = reload_services(layout);
   if (reloaded || !layout.root.empty()) return reloaded;
   for (const char* unit : {"ssh.service", "sshd.service"}) {
-    const ProgramEnd end = run_program({{"/usr/bin/systemctl", "try-restart", unit}, {}}, std::chrono::seconds{30});
+    const ProgramEnd end = run_program(
+        {{"/usr/bin/systemctl", "--job-mode=ignore-dependencies", "try-restart", unit}, {}}, std::chrono::seconds{30});
     if (end.exited && end.status == 0) return Unit{};
   }
   return reloaded;

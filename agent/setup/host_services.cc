@@ -31,7 +31,9 @@ constexpr int kBannerPatience_ms = 5000;
 constexpr std::chrono::seconds kExecutionPatience{3}, kAnswerPatience{8};
 
 Status run(std::vector<std::string> argv, std::chrono::milliseconds limit = kReloadLimit) {
-  const std::string name = argv[0].substr(argv[0].rfind('/') + 1) + (argv.size() > 1 ? " " + argv[1] : "");
+  const auto verb =
+      std::find_if(argv.begin() + 1, argv.end(), [](const std::string& a) { return !a.starts_with("-"); });
+  const std::string name = argv[0].substr(argv[0].rfind('/') + 1) + (verb != argv.end() ? " " + *verb : "");
   const ProgramEnd end = run_program({std::move(argv), {}}, limit);
   if (end.exited && end.status == 0) return Unit{};
   const std::string why = end.exited ? printable(end.errors, 400) : end.fault;
@@ -175,7 +177,9 @@ Status reload_services(const Layout& layout, const Changes& changes) {
   const std::string unit = changed("/etc/ssh/") ? sshd_unit() : "";
   if (unit.empty()) return Unit{};
   const std::string pid = property(unit, "MainPID"), execution = execution_of(pid);
-  if (const Status reloaded = run({kSystemctl, "reload", unit}); !reloaded) return reloaded;
+  // The way back is ordered before sshd, for boots: without this option the job would wait for the very unit that asks.
+  if (const Status reloaded = run({kSystemctl, "--job-mode=ignore-dependencies", "reload", unit}); !reloaded)
+    return reloaded;
   await_new_execution(pid, execution);
   return Unit{};
 }
