@@ -1,13 +1,32 @@
 #include "agent/setup/check.h"
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
 #include "agent/setup/check_facts.h"
 
 namespace hallpass {
 namespace {
 
+constexpr unsigned kMostAtOnce = 8;
+
 class RealPrograms final : public Programs {
  public:
   ProgramEnd run(const Program& program) override { return run_program(program); }
+  std::vector<ProgramEnd> run_all(const std::vector<Program>& programs) override {
+    std::vector<ProgramEnd> ends(programs.size());
+    std::atomic<std::size_t> next{0};
+    const auto work = [&] {
+      for (std::size_t i = next++; i < programs.size(); i = next++) ends[i] = run_program(programs[i]);
+    };
+    std::vector<std::thread> threads;
+    const unsigned most = std::clamp(std::thread::hardware_concurrency(), 1U, kMostAtOnce);
+    for (unsigned i = 1; i < most; ++i) threads.emplace_back(work);
+    work();
+    for (std::thread& thread : threads) thread.join();
+    return ends;
+  }
 };
 
 void check_lookable(const HostFacts& facts, Findings& found) {

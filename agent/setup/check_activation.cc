@@ -29,14 +29,12 @@ void check_mode(const HostFacts& facts, Findings& found) {
 void check_way_back(const HostFacts& facts, Findings& found) {
   if (!facts.activated || facts.units.empty()) return;
   const UnitState& unit = facts.unit("hallpass-way-back.service");
-  if (!unit.exists)
-    found.warning("way_back_missing", "hallpass-way-back.service",
-                  "is not there: a host that reboots before `confirm` does not go back by itself",
-                  "install the package again");
-  else if (unit.enabled == "disabled" || unit.enabled == "masked")
-    found.warning("way_back_missing", "hallpass-way-back.service",
-                  "is " + unit.enabled + ": a host that reboots before `confirm` does not go back by itself",
-                  "`systemctl unmask hallpass-way-back.service && systemctl enable hallpass-way-back.service`");
+  const bool masked = unit.enabled.starts_with("masked");
+  if (unit.exists && !masked) return;
+  found.warning("way_back_missing", "hallpass-way-back.service",
+                std::string(masked ? "is masked" : "is not there") +
+                    ": a host that reboots before `confirm` does not go back by itself",
+                masked ? "`systemctl unmask hallpass-way-back.service`" : "install the package again");
 }
 
 void check_systems_files(const HostFacts& facts, Findings& found) {

@@ -58,22 +58,30 @@ const std::map<std::string, std::vector<std::string>> kAdmitting = {{"cockpit", 
                                                                     {"rsh", {"rsh.socket"}},
                                                                     {"webmin", {}}};
 
-std::string running_unit(const HostFacts& facts, const std::string& service) {
+bool may_admit(const std::string& service) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  return kHarmless.count(service) == 0 && !service.starts_with("common-") &&
+         std::all_of(service.begin(), service.end(), plain);
+}
+
+std::vector<std::string> units_of(const std::string& service) {
   std::vector<std::string> units = {service + ".service", service + ".socket"};
   if (const auto known = kAdmitting.find(service); known != kAdmitting.end())
     units.insert(units.end(), known->second.begin(), known->second.end());
-  for (const std::string& name : units) {
-    const UnitState& unit = facts.unit(name);
-    if (unit.active || unit.enabled == "enabled") return name;
-  }
-  return {};
+  return units;
 }
 
 void check_services(const HostFacts& facts, Findings& found) {
   for (const std::string& service : names_in(facts.layout.at("/etc/pam.d"))) {
-    if (kHarmless.count(service) != 0 || service.starts_with("common-")) continue;
-    const std::string unit = running_unit(facts, service);
-    if (unit.empty()) continue;
+    if (!may_admit(service)) continue;
+    const auto units = units_of(service);
+    const auto running = std::find_if(units.begin(), units.end(), [&](const std::string& name) {
+      return facts.unit(name).active || facts.unit(name).enabled == "enabled";
+    });
+    if (running == units.end()) continue;
+    const std::string& unit = *running;
     const std::string cure = "`systemctl disable --now " + unit + "`, or see that it admits nobody whom grants govern";
     if (kAdmitting.count(service) != 0)
       found.warning("other_service", "/etc/pam.d/" + service,
@@ -180,6 +188,16 @@ void check_stray_keys(const HostFacts& facts, Findings& found) {
 }
 
 }  // namespace
+
+std::vector<std::string> units_of_services(const Layout& layout) {
+  std::vector<std::string> units;
+  for (const std::string& service : names_in(layout.at("/etc/pam.d"))) {
+    if (!may_admit(service)) continue;
+    const auto more = units_of(service);
+    units.insert(units.end(), more.begin(), more.end());
+  }
+  return units;
+}
 
 void check_other_doors(const HostFacts& facts, Findings& found) {
   if (!facts.on()) return;

@@ -18,15 +18,8 @@ constexpr std::size_t kMaxStatusBytes = std::size_t{1024} * 1024;
 constexpr std::size_t kMaxLineBytes = 400;
 constexpr char kModule[] = "pam_hallpass.so";
 
-// Services that admit people through PAM of their own, besides sshd; other_services() in check_doors.cc says how the
-// units of others are guessed.
-const char* const kUnits[] = {"hallpass-agent.service",
-                              "hallpass-fetch.service",
-                              "hallpass-notify.service",
-                              "hallpass-way-back.service",
-                              "ssh.service",
-                              "sshd.service",
-                              "ssh.socket"};
+const char* const kUnits[] = {"hallpass-agent.service", "hallpass-fetch.service", "hallpass-notify.service",
+                              "hallpass-way-back.service"};
 
 Mode mode_of_pam(const std::vector<PamLine>& lines) {
   Mode mode = Mode::off;
@@ -94,19 +87,9 @@ void read_policy(HostFacts& facts) {
 void read_units(HostFacts& facts) {
   Program show{
       {"/usr/bin/systemctl", "show", "--property=Id,Names,LoadState,ActiveState,UnitFileState,LogRateLimitBurst"}, {}};
-  std::set<std::string> wanted(std::begin(kUnits), std::end(kUnits));
-  for (const std::string& service : names_in(facts.layout.at("/etc/pam.d"))) {
-    if (!std::all_of(service.begin(), service.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-        }))
-      continue;
-    wanted.insert(service + ".service");
-    wanted.insert(service + ".socket");
-  }
-  for (const char* more : {"xrdp.service", "gdm.service", "dropbear.service", "dropbear.socket", "tinysshd.socket",
-                           "pure-ftpd.service", "telnet.socket", "cockpit.socket", "rsh.socket", "rlogin.socket"})
-    wanted.insert(more);
-  show.argv.insert(show.argv.end(), wanted.begin(), wanted.end());
+  show.argv.insert(show.argv.end(), std::begin(kUnits), std::end(kUnits));
+  const std::vector<std::string> others = units_of_services(facts.layout);
+  show.argv.insert(show.argv.end(), others.begin(), others.end());
   const ProgramEnd end = facts.programs.run(show);
   if (!end.exited || end.output.empty()) {
     facts.units_fault = end.exited ? end.errors : end.fault;
@@ -142,6 +125,12 @@ bool names_hallpass(const Layout& layout) {
 }
 
 }  // namespace
+
+std::vector<ProgramEnd> Programs::run_all(const std::vector<Program>& programs) {
+  std::vector<ProgramEnd> ends;
+  for (const Program& program : programs) ends.push_back(run(program));
+  return ends;
+}
 
 void Findings::add(Severity severity, std::string code, std::string where, std::string what, std::string cure) {
   // The host's own words may come with line ends.

@@ -31,6 +31,8 @@ class Programs {
  public:
   virtual ~Programs() = default;
   virtual ProgramEnd run(const Program& program) = 0;
+  // What each left, in their order; they may run at the same time.
+  virtual std::vector<ProgramEnd> run_all(const std::vector<Program>& programs);
 };
 
 class Findings {
@@ -100,6 +102,9 @@ struct HostFacts {
 
 // All of them. Throws nothing but std::bad_alloc.
 CheckReport check_host(const Layout& layout, Programs& programs, const ClockReading& clock);
+
+// Units of services that have PAM rules of their own and may admit people.
+std::vector<std::string> units_of_services(const Layout& layout);
 
 HostFacts gather_facts(const Layout& layout, Programs& programs, const ClockReading& clock);
 

@@ -79,7 +79,7 @@ class FilesCheck {
 
   void look(const std::string& path) {
     struct stat st {};
-    if (!seen_.insert(path).second || ::lstat(facts_.layout.at(path).c_str(), &st) != 0) return;
+    if (::lstat(facts_.layout.at(path).c_str(), &st) != 0 || !seen_.insert({st.st_dev, st.st_ino}).second) return;
     const bool link = S_ISLNK(st.st_mode);
     const bool others = !link && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
     if (st.st_uid != facts_.owner)
@@ -93,7 +93,7 @@ class FilesCheck {
 
   const HostFacts& facts_;
   Findings& found_;
-  std::set<std::string> seen_;
+  std::set<std::pair<dev_t, ino_t>> seen_;  // /lib may be /usr/lib
 };
 
 }  // namespace

@@ -13,21 +13,15 @@ AccountPlaces places_of(const Layout& layout) {
   return places;
 }
 
-// Only what has a program here can be used.
+// Only what has a program here can be used; without either file at is root's alone, and cron everybody's.
 void check_allowed(const HostFacts& facts, Findings& found) {
-  struct Door {
-    const char *program, *allow, *deny, *code, *what;
-  };
-  const Door doors[] = {{"/usr/bin/crontab", "/etc/cron.allow", "/etc/cron.deny", "cron_open",
-                         "is not there, so whoever has a grant may leave a crontab, which runs on after it"},
-                        {"/usr/bin/at", "/etc/at.allow", "/etc/at.deny", "at_open",
-                         "is not there, so whoever has a grant may leave jobs of at"}};
-  for (const Door& door : doors) {
-    if (!facts.exists(door.program) || facts.exists(door.allow)) continue;
-    if (door.code == std::string_view("at_open") && !facts.exists(door.deny)) continue;  // root alone, then
-    found.note(door.code, door.allow, door.what,
-               "`touch " + std::string(door.allow) + "` lets nobody but root, and whom it names, a line each");
-  }
+  if (facts.exists("/usr/bin/crontab") && !facts.exists("/etc/cron.allow"))
+    found.note("cron_open", "/etc/cron.allow",
+               "is not there, so whoever has a grant may leave a crontab, which runs on after it",
+               "`touch /etc/cron.allow` lets nobody but root, and whom it names, a line each");
+  if (facts.exists("/usr/bin/at") && !facts.exists("/etc/at.allow") && facts.exists("/etc/at.deny"))
+    found.note("at_open", "/etc/at.allow", "is not there, so whoever has a grant may leave jobs of at",
+               "`touch /etc/at.allow` lets nobody but root, and whom it names, a line each");
 }
 
 void check_account(const AccountPlaces& places, const Account& account, bool opened, Findings& found) {
@@ -41,12 +35,12 @@ void check_account(const AccountPlaces& places, const Account& account, bool ope
     if (crontab.lines.empty()) continue;
     found.note("crontab", name,
                "has a crontab of " + std::to_string(crontab.lines.size()) + " lines, which runs without any grant",
-               "read it with `crontab -u " + name + " -l`; remove it with `crontab -u " + name + " -r`");
+               "read it with `cat " + crontab.path + "`; remove it with `rm " + crontab.path + "`");
   }
   const auto jobs = at_jobs(places.at_spools, account.uid);
   if (jobs.empty()) return;
   std::string numbers;
-  for (const AtJob& job : jobs) numbers += " " + at_job_number(job.file);
+  for (const AtJob& job : jobs) numbers += " " + at_job_number(job.name());
   found.note("at_jobs", name, "has " + std::to_string(jobs.size()) + " jobs of at, which run without any grant",
              "read them with `atq`; remove them with `atrm" + numbers + "`");
 }

@@ -132,7 +132,8 @@ void check_module_file(const HostFacts& facts, const std::vector<PamLine>& lines
 void check_elsewhere(const HostFacts& facts, Findings& found) {
   for (const std::string& service : names_in(facts.layout.at("/etc/pam.d"))) {
     const std::string path = "/etc/pam.d/" + service;
-    if (path == kFile) continue;
+    // What packages and editors leave beside a file is nobody's service.
+    if (path == kFile || service.find_first_of(".~") != std::string::npos) continue;
     const auto text = read_file(AT_FDCWD, facts.layout.at(path), std::size_t{256} * 1024, true);
     if (!text) continue;
     for (const ConfigLine& line : split_config(*text)) {

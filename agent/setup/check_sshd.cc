@@ -19,7 +19,7 @@ namespace {
 constexpr char kDropIn[] = "/etc/ssh/sshd_config.d/hallpass.conf";
 constexpr char kKeysProgram[] = "/usr/libexec/hallpass/hallpass-keys";
 constexpr char kReload[] = "`sshd -t && systemctl reload ssh`";
-constexpr std::size_t kMostAsked = 220;
+constexpr std::size_t kMostAsked = 256, kBatch = 16;
 constexpr std::chrono::milliseconds kAskFor{1800};
 constexpr std::size_t kMaxConfigBytes = std::size_t{1024} * 1024;
 
@@ -89,7 +89,7 @@ class SshdCheck {
   void exempt_keys();
   void match_blocks();
   void drop_account();
-  std::optional<SshdSettings> ask(const std::string& user, std::string& fault);
+  std::size_t ask_about(const std::vector<const Account*>& accounts, std::vector<Asked>& asked);
   std::vector<std::string> accounts_where(const std::function<bool(const SshdSettings&)>& wrong) const;
   // Where the cure belongs: the line that has the keyword first.
   std::string where(std::string_view keyword) const;
@@ -100,51 +100,68 @@ class SshdCheck {
   std::vector<ScopedLine> lines_;
   SshdSettings globals_;
   std::vector<Asked> governed_, exempt_;
+  const std::chrono::steady_clock::time_point until_ = std::chrono::steady_clock::now() + kAskFor;
   bool dropped_in_ = false;  // the drop-in is missing or not read: said once, not for each of its lines
 };
 
-std::optional<SshdSettings> SshdCheck::ask(const std::string& user, std::string& fault) {
+Program question(const std::string& user) {
   Program program{{"/usr/sbin/sshd", "-T"}, {}};
-  if (!user.empty()) {
-    program.argv.emplace_back("-C");
-    program.argv.push_back("user=" + user + ",host=localhost,addr=127.0.0.1");
+  if (user.empty()) return program;
+  program.argv.emplace_back("-C");
+  program.argv.push_back("user=" + user + ",host=localhost,addr=127.0.0.1");
+  return program;
+}
+
+std::optional<SshdSettings> answer(const ProgramEnd& end) {
+  if (!end.exited || end.status != 0) return std::nullopt;
+  return SshdSettings::parse(end.output);
+}
+
+// As many at once as make sense, until all are asked or the time is up: how many of them that were.
+std::size_t SshdCheck::ask_about(const std::vector<const Account*>& accounts, std::vector<Asked>& asked) {
+  std::size_t done = 0;
+  while (done < accounts.size() && done < kMostAsked && std::chrono::steady_clock::now() < until_) {
+    std::vector<Program> questions;
+    for (std::size_t i = done; i < std::min(done + kBatch, accounts.size()); ++i)
+      questions.push_back(question(accounts[i]->name));
+    for (const ProgramEnd& end : facts_.programs.run_all(questions)) {
+      if (auto settings = answer(end))
+        asked.push_back({accounts[done], std::move(*settings)});
+      else
+        found_.error("sshd_refuses", accounts[done]->name,
+                     "sshd -T fails for this account: " + (end.exited ? end.errors : end.fault),
+                     "correct the Match block that it names");
+      ++done;
+    }
   }
-  const ProgramEnd end = facts_.programs.run(program);
-  if (end.exited && end.status == 0) return SshdSettings::parse(end.output);
-  fault = end.exited ? end.errors : end.fault;
-  return std::nullopt;
+  return done;
 }
 
 bool SshdCheck::ask_all() {
-  std::string fault;
-  const auto globals = ask("", fault);
+  const ProgramEnd end = facts_.programs.run(question(""));
+  const auto globals = answer(end);
   if (!globals) {
-    found_.error("sshd_refuses", kSshdConfig, "sshd -T fails: " + fault,
+    found_.error("sshd_refuses", kSshdConfig, "sshd -T fails: " + (end.exited ? end.errors : end.fault),
                  "correct what it names; `sshd -t` must be silent. A restart of sshd would lock everybody out");
     return false;
   }
   globals_ = *globals;
-  std::vector<const Account*> order = facts_.governed();
+  std::vector<const Account*> exempt, governed = facts_.governed();
+  for (const Account& account : facts_.accounts) {
+    if (account.can_log_in && facts_.is_exempt(account.name) && account.name != paths::kDropAccount)
+      exempt.push_back(&account);
+  }
   const std::set<std::string> opened = facts_.opened_accounts();
   // Those whom it concerns first, should there be too many.
-  std::stable_partition(order.begin(), order.end(),
+  std::stable_partition(governed.begin(), governed.end(),
                         [&](const Account* a) { return a->uid == 0 || opened.count(a->name) != 0; });
-  const std::size_t all = order.size();
-  const auto until = std::chrono::steady_clock::now() + kAskFor;
-  for (const Account& account : facts_.accounts) {
-    if (account.can_log_in && facts_.is_exempt(account.name) && account.name != paths::kDropAccount) {
-      if (auto settings = ask(account.name, fault)) exempt_.push_back({&account, std::move(*settings)});
-    }
-  }
-  for (const Account* account : order) {
-    if (governed_.size() == kMostAsked || std::chrono::steady_clock::now() > until) break;
-    if (auto settings = ask(account->name, fault)) governed_.push_back({account, std::move(*settings)});
-  }
-  if (governed_.size() < all)
+  ask_about(exempt, exempt_);
+  const std::size_t done = ask_about(governed, governed_);
+  if (done < governed.size())
     found_.note("sshd_not_all_asked", kSshdConfig,
-                "sshd was asked about " + std::to_string(governed_.size()) + " of " + std::to_string(all) +
+                "sshd was asked about " + std::to_string(done) + " of " + std::to_string(governed.size()) +
                     " accounts that can log in",
-                "ask about others yourself: `sshd -T -C user=NAME,host=x,addr=127.0.0.1`");
+                "ask about others yourself: `sshd -T -C user=root,host=x,addr=127.0.0.1`");
   return true;
 }
 
@@ -383,8 +400,7 @@ void SshdCheck::drop_account() {
     return found_.warning("drop_account_missing", "/etc/hallpass/host.toml",
                           "says drop, but there is no account hallpass-drop: nobody can hand grants in",
                           "`systemd-sysusers hallpass-drop.conf && systemd-tmpfiles --create hallpass-drop.conf`");
-  std::string fault;
-  const auto settings = ask(paths::kDropAccount, fault);
+  const auto settings = answer(facts_.programs.run(question(paths::kDropAccount)));
   if (!settings) return;
   const bool held = settings->is("forcecommand", paths::kDrop) && settings->is("authorizedkeysfile", "none") &&
                     settings->is("disableforwarding", "yes") && settings->is("permittty", "no");
