@@ -31,7 +31,7 @@ bool is_origin(std::string_view text) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return '"' + printable(text, 80) + '"';
 }
 
@@ -57,7 +57,7 @@ bool check_distinct(TomlReader& table, std::string_view member, const LinedStrin
   bool distinct = true;
   for (const auto& [value, line] : values) {
     if (seen.insert(value).second) continue;
-    table.error(line, std::string(member) + " in " + table.where() + " names " + quoted(value) + " twice",
+    table.error(line, std::string(member) + " in " + table.where() + " names " + in_quotes(value) + " twice",
                 "remove one of them");
     distinct = false;
   }
@@ -80,7 +80,7 @@ bool PolicyParser::parse_header(TomlReader& root) {
   if (const auto name = root.string("fleet")) {
     policy_.fleet = *name;
     if (!is_name(*name)) {
-      root.error(fleet->line(), "fleet " + quoted(*name) + " is not a name",
+      root.error(fleet->line(), "fleet " + in_quotes(*name) + " is not a name",
                  "begin with a small letter, then small letters, digits, - and _ (at most 32), such as \"acme-prod\"");
     }
   }
@@ -103,7 +103,7 @@ void PolicyParser::parse_presence_member(TomlReader& table, Presence& presence) 
   if (const auto parsed = parse_presence(*word)) {
     presence = *parsed;
   } else {
-    table.error(table.optional("presence")->line(), "presence = " + quoted(*word) + " is not known",
+    table.error(table.optional("presence")->line(), "presence = " + in_quotes(*word) + " is not known",
                 "write \"none\", \"touch\" or \"verified\"");
   }
 }
@@ -115,7 +115,7 @@ void PolicyParser::parse_origins(TomlReader& root) {
     if (is_origin(origin)) {
       policy_.webauthn_origins_.push_back(origin);
     } else {
-      root.error(line, quoted(origin) + " is not an origin",
+      root.error(line, in_quotes(origin) + " is not an origin",
                  "write scheme and host only: \"https://hallpass.example.com\"");
     }
   }
@@ -134,7 +134,7 @@ void PolicyParser::parse_admins(TomlReader& root) {
     if (policy_.people.count(name) != 0) {
       policy_.admins.insert(name);
     } else {
-      table.error(line, quoted(name) + " in [admins] is not a person of this policy",
+      table.error(line, in_quotes(name) + " in [admins] is not a person of this policy",
                   cure_for(name, policy_.people, "add [people." + printable(name, 40) + "]"));
     }
   }

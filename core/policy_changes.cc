@@ -124,7 +124,7 @@ std::string describe(const Runbook& r) {
   std::string text = "runbook " + r.name + ": account " + r.account + ", max_duration " +
                      format_duration(r.max_duration) + ", default_duration " + format_duration(r.default_duration);
   if (r.shared_sudo) text += ", shared_sudo";
-  return r.title.empty() ? text : text + ", title " + quoted(r.title);
+  return r.title.empty() ? text : text + ", title " + in_quotes(r.title);
 }
 
 // Commands as multisets: the same line twice is two.
@@ -174,7 +174,7 @@ void compare_runbooks(Changes& out, const Policy& from, const Policy& to) {
       },
       [&](const Runbook& a, const Runbook& b) {
         const std::string what = "runbook " + a.name;
-        out.value(what + ": title", quoted(a.title), quoted(b.title));
+        out.value(what + ": title", in_quotes(a.title), in_quotes(b.title));
         out.value(what + ": account", a.account, b.account);
         out.value(what + ": default_duration", format_duration(a.default_duration),
                   format_duration(b.default_duration));

@@ -168,13 +168,13 @@ Status check_values(const Runbook& runbook, const Choices& values) {
   for (const auto& [name, chosen] : values) {
     const auto it = runbook.parameters.find(name);
     if (it == runbook.parameters.end())
-      return mismatch("runbook " + runbook.name + " has no parameter " + quoted(name));
+      return mismatch("runbook " + runbook.name + " has no parameter " + in_quotes(name));
     std::set<std::string_view> seen;
     for (const std::string& value : chosen) {
       if (std::find(it->second.begin(), it->second.end(), value) == it->second.end()) {
-        return mismatch("parameter " + name + " cannot be " + quoted(value));
+        return mismatch("parameter " + name + " cannot be " + in_quotes(value));
       }
-      if (!seen.insert(value).second) return mismatch("parameter " + name + " names " + quoted(value) + " twice");
+      if (!seen.insert(value).second) return mismatch("parameter " + name + " names " + in_quotes(value) + " twice");
     }
   }
   for (const auto& [name, choices] : runbook.parameters) {

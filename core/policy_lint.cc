@@ -161,9 +161,9 @@ class Linter {
     }
     if (rule.max_duration && *rule.max_duration > longest) {
       warn(rule.line,
-           "max_duration " + quoted(format_duration(*rule.max_duration)) + " of " + where +
+           "max_duration " + in_quotes(format_duration(*rule.max_duration)) + " of " + where +
                " is longer than its runbooks allow",
-           "remove it, or write " + quoted(format_duration(longest)) + " or less");
+           "remove it, or write " + in_quotes(format_duration(longest)) + " or less");
     }
     if (rule.gates.empty() && everything && !rule.alert) {
       warn(rule.line, where + " gives everything, asks nobody and tells nobody", "write alert = true, or add a gate");

@@ -16,8 +16,9 @@ namespace hallpass {
 
 using LinedStrings = std::vector<std::pair<std::string, int>>;
 
-// Printable and in double quotes: how a message shows what stands in the file.
-std::string quoted(std::string_view text);
+// Printable and in double quotes: how a message shows what stands in the file. Not `quoted`: for a std::string the
+// standard library's would be taken.
+std::string in_quotes(std::string_view text);
 
 // POSIX user or group name, with at least one lower-case letter (sudo reads ALL-CAPITALS as an alias).
 bool is_account_name(std::string_view text);

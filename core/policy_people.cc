@@ -26,13 +26,13 @@ bool PolicyParser::claim_name(const std::string& name, const std::string& what, 
   constexpr std::size_t kEnoughFindings = 1000;  // warnings stop before, so an error is among them
   if (out_.size() >= kEnoughFindings) return false;
   if (!is_name(name)) {
-    out_.push_back({Diagnostic::Severity::error, line, what + " " + quoted(name) + " is not a name", kNameCure});
+    out_.push_back({Diagnostic::Severity::error, line, what + " " + in_quotes(name) + " is not a name", kNameCure});
     return false;
   }
   const auto [it, fresh] = names_.try_emplace(name, NameUse{what, line});
   if (fresh) return true;
   out_.push_back({Diagnostic::Severity::error, line,
-                  what + " " + quoted(name) + " has the name of a " + it->second.what + " (line " +
+                  what + " " + in_quotes(name) + " has the name of a " + it->second.what + " (line " +
                       std::to_string(it->second.line) + ")",
                   "rename one of them"});
   return false;
@@ -80,10 +80,10 @@ void PolicyParser::parse_person(const std::string& name, const Toml& value) {
   const Toml* account = table.optional("account");
   const int line = account != nullptr ? account->line() : value.line();
   if (!is_account_name(person.account) || person.account == kSelfAccount) {
-    table.error(line, "account " + quoted(person.account) + " of " + name + " is not a Unix account name",
+    table.error(line, "account " + in_quotes(person.account) + " of " + name + " is not a Unix account name",
                 "write the person's login name: account = \"alice\"");
   } else if (const auto [it, fresh] = account_of_.try_emplace(person.account, name); !fresh) {
-    table.error(line, "account " + quoted(person.account) + " of " + name + " is the own account of " + it->second,
+    table.error(line, "account " + in_quotes(person.account) + " of " + name + " is the own account of " + it->second,
                 "give each person an account of their own; for a shared one write account in the runbook");
   }
   person.keys = parse_keys(table, name);
@@ -128,10 +128,10 @@ void PolicyParser::parse_groups(TomlReader& root) {
       if (policy_.people.count(person) != 0) {
         group.insert(person);
       } else if (policy_.services.count(person) != 0) {
-        table.error(line, "group " + name + " holds " + quoted(person) + ", which is a service",
+        table.error(line, "group " + name + " holds " + in_quotes(person) + ", which is a service",
                     "groups hold people; name the service itself in the gate");
       } else {
-        table.error(line, "group " + name + " holds " + quoted(person) + ", who is not a person of this policy",
+        table.error(line, "group " + name + " holds " + in_quotes(person) + ", who is not a person of this policy",
                     cure_for(person, policy_.people, "add [people." + printable(person, 40) + "]"));
       }
     }

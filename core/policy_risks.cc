@@ -15,6 +15,7 @@ enum class Kind {
   editor,   // writes any file as well: NOEXEC is not enough
   shell,    // does everything by itself
   options,  // only by its arguments: harmless where each of them is fixed
+  wrapper,  // the same, and one of its arguments is a program of its own
 };
 
 struct Program {
@@ -140,25 +141,30 @@ constexpr Program kPrograms[] = {
     {"useradd", Kind::options, "makes accounts, root's equals too"},
     {"usermod", Kind::options, "changes any account"},
     {"passwd", Kind::options, "changes anybody's password"},
-    {"env", Kind::options, "starts any program"},
-    {"xargs", Kind::options, "starts any program"},
-    {"nice", Kind::options, "starts any program"},
-    {"ionice", Kind::options, "starts any program"},
-    {"nohup", Kind::options, "starts any program"},
-    {"setsid", Kind::options, "starts any program"},
-    {"stdbuf", Kind::options, "starts any program"},
-    {"taskset", Kind::options, "starts any program"},
-    {"timeout", Kind::options, "starts any program"},
-    {"time", Kind::options, "starts any program"},
-    {"watch", Kind::options, "starts any program"},
-    {"flock", Kind::options, "starts any program"},
-    {"strace", Kind::options, "starts any program and writes any file"},
-    {"ltrace", Kind::options, "starts any program and writes any file"},
-    {"parallel", Kind::options, "starts any program"},
-    {"start-stop-daemon", Kind::options, "starts any program"},
-    {"run-parts", Kind::options, "starts any program"},
-    {"socat", Kind::options, "starts any program"},
+    {"env", Kind::wrapper, "starts any program"},
+    {"xargs", Kind::wrapper, "starts any program"},
+    {"nice", Kind::wrapper, "starts any program"},
+    {"ionice", Kind::wrapper, "starts any program"},
+    {"nohup", Kind::wrapper, "starts any program"},
+    {"setsid", Kind::wrapper, "starts any program"},
+    {"stdbuf", Kind::wrapper, "starts any program"},
+    {"taskset", Kind::wrapper, "starts any program"},
+    {"timeout", Kind::wrapper, "starts any program"},
+    {"time", Kind::wrapper, "starts any program"},
+    {"watch", Kind::wrapper, "starts any program"},
+    {"flock", Kind::wrapper, "starts any program"},
+    {"strace", Kind::wrapper, "starts any program and writes any file"},
+    {"ltrace", Kind::wrapper, "starts any program and writes any file"},
+    {"parallel", Kind::wrapper, "starts any program"},
+    {"start-stop-daemon", Kind::wrapper, "starts any program"},
+    {"run-parts", Kind::wrapper, "starts any program"},
+    {"socat", Kind::wrapper, "starts any program"},
     {"nc", Kind::options, "starts programs (-e) and carries data out"},
+    {"ip", Kind::options, "starts programs (netns exec)"},
+    {"sort", Kind::options, "starts programs (--compress-program) and writes any file (-o)"},
+    {"certbot", Kind::options, "runs hooks (--deploy-hook and others)"},
+    {"nginx", Kind::options, "loads code that a configuration names (-c, -g)"},
+    {"nft", Kind::options, "reads any file (-f) and changes the firewall"},
 };
 
 std::string_view base_name(std::string_view path) {
@@ -224,9 +230,30 @@ std::string cure_for(Kind kind) {
     case Kind::shell:
       return "name the commands that are needed, or say run = \"shell\" openly";
     case Kind::options:
+    case Kind::wrapper:
       return "write every argument out, with {a,b} and <int:LO..HI> instead of patterns";
   }
   std::abort();
+}
+
+const Program* known_program(std::string_view name) {
+  const auto program = std::find_if(std::begin(kPrograms), std::end(kPrograms), [&](const Program& p) {
+    return p.name == name || p.name == without_version(name);
+  });
+  return program == std::end(kPrograms) ? nullptr : program;
+}
+
+// `timeout 5 bash` has fixed arguments and is a shell all the same.
+std::optional<Risk> wrapped_risk(std::string_view wrapper, const Command& command) {
+  for (const std::string& argument : command.arguments) {
+    const Program* program = known_program(base_name(argument));
+    if (program == nullptr || program->kind == Kind::options || program->kind == Kind::wrapper) continue;
+    if (program->kind == Kind::starter && command.subcommands != Subcommands::allow) continue;
+    return Risk{
+        std::string(wrapper) + " starts " + std::string(program->name) + ", which " + std::string(program->what),
+        cure_for(program->kind)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -238,14 +265,15 @@ std::optional<Risk> risk_of(const Command& command) {
       if (auto risk = systemd_risk(name, command)) return risk;
       continue;
     }
-    const auto program = std::find_if(std::begin(kPrograms), std::end(kPrograms), [&](const Program& p) {
-      return p.name == name || p.name == without_version(name);
-    });
-    if (program == std::end(kPrograms)) continue;
+    const Program* program = known_program(name);
+    if (program == nullptr) continue;
     if (program->kind == Kind::starter && command.subcommands != Subcommands::allow) continue;
     const bool fixed =
         !command.arguments.empty() && std::all_of(command.arguments.begin(), command.arguments.end(), is_fixed);
-    if (program->kind == Kind::options && fixed) continue;
+    if (program->kind == Kind::wrapper && fixed) {
+      if (auto risk = wrapped_risk(name, command)) return risk;
+    }
+    if ((program->kind == Kind::options || program->kind == Kind::wrapper) && fixed) continue;
     return Risk{std::string(name) + " " + std::string(program->what), cure_for(program->kind)};
   }
   return std::nullopt;

@@ -29,11 +29,11 @@ void PolicyParser::resolve(TomlReader& table, std::string_view member, const Lin
     } else if (policy_.people.count(name) != 0 || (services && policy_.services.count(name) != 0)) {
       if (++resolved_ <= kMaxResolved) into.insert(name);
     } else if (policy_.services.count(name) != 0) {
-      table.error(line, std::string(member) + " in " + table.where() + " names the service " + quoted(name),
+      table.error(line, std::string(member) + " in " + table.where() + " names the service " + in_quotes(name),
                   "name people and groups: a service counts only in a gate");
     } else {
       table.error(line,
-                  std::string(member) + " in " + table.where() + " names " + quoted(name) + ", which is no person" +
+                  std::string(member) + " in " + table.where() + " names " + in_quotes(name) + ", which is no person" +
                       (services ? ", service" : "") + " or group of this policy",
                   cure_for(name, names_, "add it to [groups] or [people]"));
     }
@@ -48,7 +48,7 @@ void PolicyParser::parse_rule_runbooks(TomlReader& table, Rule& rule) {
     rule.runbooks.push_back(name);
     if (policy_.runbooks.count(name) != 0) continue;
     table.error(line,
-                "runbooks in " + table.where() + " names " + quoted(name) + ", which is no runbook of this policy",
+                "runbooks in " + table.where() + " names " + in_quotes(name) + ", which is no runbook of this policy",
                 cure_for(name, policy_.runbooks, "add [runbooks." + printable(name, 40) + "]"));
   }
   if (value != nullptr && value->as_array() != nullptr && value->as_array()->empty()) {
@@ -191,7 +191,7 @@ void PolicyParser::parse_rule(const Toml& value, int number) {
   if (rule.max_duration && *rule.max_duration > kMaxDuration) {
     table.error(
         table.optional("max_duration")->line(),
-        "max_duration " + quoted(format_duration(*rule.max_duration)) + " of " + table.where() + " is over 7 days",
+        "max_duration " + in_quotes(format_duration(*rule.max_duration)) + " of " + table.where() + " is over 7 days",
         "write \"7d\" or less");
   }
   rule.presence = policy_.presence;

@@ -20,11 +20,11 @@ void PolicyParser::parse_account(TomlReader& table, Runbook& runbook) {
   const Toml* account = table.optional("account");
   const int line = account != nullptr ? account->line() : table.line();
   if (!is_account_name(runbook.account)) {
-    table.error(line, "account " + quoted(runbook.account) + " of " + table.where() + " is not a Unix account name",
+    table.error(line, "account " + in_quotes(runbook.account) + " of " + table.where() + " is not a Unix account name",
                 "write \"self\", or a shared account such as \"deploy\"");
   } else if (const auto own = account_of_.find(runbook.account); own != account_of_.end()) {
     table.error(line,
-                "account " + quoted(runbook.account) + " of " + table.where() + " is the own account of " +
+                "account " + in_quotes(runbook.account) + " of " + table.where() + " is the own account of " +
                     own->second + ", which belongs to no other",
                 "write \"self\", or a shared account");
   }
@@ -38,7 +38,7 @@ void PolicyParser::parse_durations(TomlReader& table, Runbook& runbook) {
     runbook.max_duration = *max;
     if (*max > kMaxDuration) {
       table.error(longest->line(),
-                  "max_duration " + quoted(format_duration(*max)) + " of " + table.where() + " is over 7 days",
+                  "max_duration " + in_quotes(format_duration(*max)) + " of " + table.where() + " is over 7 days",
                   "write \"7d\" or less");
     }
   }
@@ -46,8 +46,8 @@ void PolicyParser::parse_durations(TomlReader& table, Runbook& runbook) {
   if (usual && max && *usual > *max) {
     table.error(
         table.optional("default_duration")->line(),
-        "default_duration " + quoted(format_duration(*usual)) + " of " + table.where() + " is over its max_duration",
-        "write " + quoted(format_duration(*max)) + " or less");
+        "default_duration " + in_quotes(format_duration(*usual)) + " of " + table.where() + " is over its max_duration",
+        "write " + in_quotes(format_duration(*max)) + " or less");
   }
 }
 
@@ -55,7 +55,7 @@ void PolicyParser::parse_choices(TomlReader& table, const std::string& name, Run
   const LinedStrings choices = table.strings(name);
   const Toml* value = table.optional(name);
   if (!is_name(name)) {
-    table.error(value->line(), "parameter " + quoted(name) + " of " + table.where() + " is not a name",
+    table.error(value->line(), "parameter " + in_quotes(name) + " of " + table.where() + " is not a name",
                 "write small letters, digits, - and _");
     return;
   }
@@ -74,7 +74,7 @@ void PolicyParser::parse_choices(TomlReader& table, const std::string& name, Run
     } else if (const auto token = literal_token(choice); !token) {
       table.error(
           line,
-          "choice " + quoted(choice) + " of parameter " + name + " cannot be an argument: " + token.error().message,
+          "choice " + in_quotes(choice) + " of parameter " + name + " cannot be an argument: " + token.error().message,
           "write another value");
     } else if (std::find(into.begin(), into.end(), choice) == into.end()) {
       into.push_back(choice);
@@ -119,7 +119,7 @@ void PolicyParser::parse_sudo(TomlReader& table, Runbook& runbook) {
   }
   if (!runbook.is_self() && !entries->empty() && !runbook.shared_sudo) {
     table.error(value->line(),
-                table.where() + " gives sudo on the shared account " + quoted(runbook.account) +
+                table.where() + " gives sudo on the shared account " + in_quotes(runbook.account) +
                     ", where people can act as each other",
                 "write shared_sudo = true to accept that, or account = \"self\"");
   }
@@ -183,7 +183,7 @@ void PolicyParser::parse_runbooks(TomlReader& root) {
     if (is_name(name)) {
       parse_runbook(name, table);
     } else {
-      root.error(table.line(), "runbook " + quoted(name) + " is not a name",
+      root.error(table.line(), "runbook " + in_quotes(name) + " is not a name",
                  "begin with a small letter or _, then small letters, digits, - and _, at most 32 characters");
     }
   }

@@ -70,7 +70,7 @@ class CommandParser {
     if (colon != std::string::npos) command_.as_group = as->substr(colon + 1);
     const bool group_fine = colon == std::string::npos || is_account_name(command_.as_group);
     if (is_account_name(command_.as_user) && group_fine) return;
-    error(value->line(), "as = " + quoted(*as) + " in " + where_ + " is not a user or user:group",
+    error(value->line(), "as = " + in_quotes(*as) + " in " + where_ + " is not a user or user:group",
           "write names, not numbers or ALL: as = \"root\", or as = \"postgres:postgres\"");
   }
 
@@ -103,7 +103,7 @@ class CommandParser {
     kind_known_ = word == "shell" || word == "any";
     command_.kind = word == "shell" ? Command::Kind::shell : Command::Kind::any;
     if (kind_known_) return;
-    error(line, "run = " + quoted(word) + " in " + where_ + " is neither \"shell\" nor \"any\"",
+    error(line, "run = " + in_quotes(word) + " in " + where_ + " is neither \"shell\" nor \"any\"",
           "write an array, one element an argument: run = [\"/usr/bin/systemctl\", \"restart\", \"nginx\"]");
   }
 
@@ -138,14 +138,14 @@ class CommandParser {
     const std::string* path = value.as_string();
     if (path == nullptr || !is_executable_path(*path)) {
       error(value.line(),
-            "the program " + (path == nullptr ? value.type_name() : quoted(*path)) + " in " + where_ +
+            "the program " + (path == nullptr ? value.type_name() : in_quotes(*path)) + " in " + where_ +
                 " is not a plain absolute path",
             "write it in full, without . and .. and patterns: \"/usr/bin/systemctl\"");
       return;
     }
     auto& list = command_.executables;
     if (std::find(list.begin(), list.end(), *path) != list.end()) {
-      error(value.line(), "the program " + quoted(*path) + " stands twice in " + where_, "remove one of them");
+      error(value.line(), "the program " + in_quotes(*path) + " stands twice in " + where_, "remove one of them");
       return;
     }
     list.push_back(*path);
@@ -164,7 +164,7 @@ class CommandParser {
     }
     const auto names = token_parameters(*token);
     if (!names) {
-      error(value.line(), "argument " + quoted(*token) + " in " + where_ + ": " + names.error().message,
+      error(value.line(), "argument " + in_quotes(*token) + " in " + where_ + ": " + names.error().message,
             "write ${name} for a parameter, \\\\$ for a dollar sign");
       return;
     }
@@ -222,7 +222,7 @@ class CommandParser {
       command_.subcommands = Subcommands::check;
     } else {
       error(table_.optional("subcommands")->line(),
-            "subcommands = " + quoted(*word) + " in " + where_ + " is not known",
+            "subcommands = " + in_quotes(*word) + " in " + where_ + " is not known",
             "write \"allow\", \"deny\" or \"check\"");
     }
   }
@@ -233,7 +233,7 @@ class CommandParser {
     if (!check_distinct(table_, "env_keep", names)) failed_ = true;
     for (const auto& [name, line] : names) {
       if (!is_variable_name(name)) {
-        error(line, "env_keep names " + quoted(name) + " in " + where_ + ", which is no variable's name",
+        error(line, "env_keep names " + in_quotes(name) + " in " + where_ + ", which is no variable's name",
               "write names only, such as \"LANG\"");
       } else if (is_refused_variable(name)) {
         error(line, "env_keep names " + name + " in " + where_ + ", which can make a program run something else",

@@ -28,7 +28,7 @@ Error malformed(std::string why) {
 Result<Claim> read_claim(const Envelope& envelope) {
   if (envelope.payload_type != kPolicyPayloadType) {
     return Error{Errc::mismatch,
-                 "the signature file holds " + quoted(envelope.payload_type) + ", not a policy's signatures"};
+                 "the signature file holds " + in_quotes(envelope.payload_type) + ", not a policy's signatures"};
   }
   const auto json = parse_json(as_text(envelope.payload));
   if (!json) return malformed(json.error().message);
@@ -41,7 +41,7 @@ Result<Claim> read_claim(const Envelope& envelope) {
   if (const Status done = reader.finish(); !done) return malformed(done.error().message);
   if (tag != kPolicyTag)
     return Error{Errc::unsupported,
-                 "the signature file is a " + quoted(tag) + "; this program knows " + std::string(kPolicyTag)};
+                 "the signature file is a " + in_quotes(tag) + "; this program knows " + std::string(kPolicyTag)};
   const auto digest = parse_digest("sha256:" + hex);
   if (!digest) return malformed("sha256 is not 64 small hexadecimal digits");
   claim.digest = *digest;
@@ -121,7 +121,7 @@ void parse_trusted_person(TomlReader& people, const std::string& name, Trust& tr
   const LinedStrings lines = people.strings(name);
   const Toml* value = people.optional(name);
   if (!is_name(name)) {
-    people.error(value->line(), "admin " + quoted(name) + " is not a name",
+    people.error(value->line(), "admin " + in_quotes(name) + " is not a name",
                  "begin with a small letter or _, then small letters, digits, - and _, at most 32 characters");
     return;
   }
@@ -190,7 +190,7 @@ std::optional<Trust> parse_trust(std::string_view toml, std::vector<Diagnostic>&
     const Toml* fleet = table.required("fleet", "fleet = \"acme-prod\"");
     trust.fleet = table.string("fleet").value_or("");
     if (fleet != nullptr && fleet->as_string() != nullptr && !is_name(trust.fleet)) {
-      table.error(fleet->line(), "fleet " + quoted(trust.fleet) + " is not a name",
+      table.error(fleet->line(), "fleet " + in_quotes(trust.fleet) + " is not a name",
                   "begin with a small letter, then small letters, digits, - and _ (at most 32), such as \"acme-prod\"");
     }
     if (const Toml* admins = table.required("admins", "[admins] threshold = 2"))
@@ -220,9 +220,9 @@ Result<std::set<std::string>> policy_signers(const Policy& policy, std::string_v
   if (claim->fleet != policy.fleet || claim->version != policy.version || claim->digest != policy.digest) {
     return Error{Errc::mismatch,
                  "the signature file is about version " + std::to_string(claim->version) + " of fleet " +
-                     quoted(claim->fleet) + ", sha256 " + hex_encode(claim->digest.bytes).substr(0, 16) +
+                     in_quotes(claim->fleet) + ", sha256 " + hex_encode(claim->digest.bytes).substr(0, 16) +
                      "..., not about this file (version " + std::to_string(policy.version) + " of fleet " +
-                     quoted(policy.fleet) + ", sha256 " + hex_encode(policy.digest.bytes).substr(0, 16) + "...)"};
+                     in_quotes(policy.fleet) + ", sha256 " + hex_encode(policy.digest.bytes).substr(0, 16) + "...)"};
   }
   const Bytes message = pre_authentication_encoding(envelope->payload_type, envelope->payload);
   std::set<std::string> signers;
@@ -240,7 +240,7 @@ Status accept_policy(const Policy& next, std::string_view sig, const Admins& tru
   }
   if (next.fleet != fleet) {
     return Error{Errc::mismatch,
-                 "the policy is for fleet " + quoted(next.fleet) + ", this host belongs to " + quoted(fleet)};
+                 "the policy is for fleet " + in_quotes(next.fleet) + ", this host belongs to " + in_quotes(fleet)};
   }
   if (next.version < least_version) {
     return Error{Errc::mismatch, "policy version " + std::to_string(next.version) + " is older than " +
