@@ -2,6 +2,7 @@
 """What README.md and docs/*.md show must be true of the program.
 
 - Every ```toml block that begins with `# policy` passes `hallpass policy check`.
+- Every block that begins with `sudo = [` does so as the commands of a runbook.
 - Every ```toml block that begins with `# hosts` is read beside it without complaint.
 - Every ```sh block that begins with `# tour` runs, one after the other, as they stand (but for --yes).
 - The runbook digest printed in docs/formats.md is that of the policy guide's restart-web.
@@ -73,6 +74,20 @@ def check_policies(checks):
                 check_digest(checks, where, directory)
 
 
+def check_commands(checks):
+    """Blocks that begin with `sudo = [` are commands of a runbook with a parameter `service`."""
+    block = re.compile(r"^```\n(sudo = \[\n.*?)^```$", re.M | re.S)
+    policy = next(text for _, text in checks.blocks("# policy"))
+    found = [(page.name, b) for page in sorted((checks.root / "docs").glob("*.md")) for b in block.findall(page.read_text())]
+    checks.note("commands", "" if found else "no block of commands in the pages")
+    for name, commands in found:
+        runbook = f'\n[runbooks.shown]\nmax_duration = "1h"\nparameters = {{ service = ["nginx"] }}\n{commands}'
+        with tempfile.TemporaryDirectory() as directory:
+            (pathlib.Path(directory) / "policy.toml").write_text(refreshed(policy) + runbook)
+            done = checks.run("--dir", directory, "policy", "check")
+            checks.note(f"{name}: commands", "" if done.returncode == 0 else done.stdout + done.stderr)
+
+
 def check_digest(checks, where, directory):
     done = checks.run("--dir", directory, "--json", "policy", "show")
     runbooks = json.loads(done.stdout)["runbooks"] if done.returncode == 0 else []
@@ -126,6 +141,7 @@ def check_manual(checks):
 def main():
     checks = Checks(str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve())
     check_policies(checks)
+    check_commands(checks)
     check_tour(checks)
     check_manual(checks)
     for fault in checks.faults:
