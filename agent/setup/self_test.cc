@@ -112,8 +112,9 @@ std::string take_away() {
 
 // --- the worker, in the namespace
 
-void work(int out, const ThrowAway& who, const Changes& changes, const Wanted& wanted) {
+void work(int out, pid_t keeper, const ThrowAway& who, const Changes& changes, const Wanted& wanted) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != keeper) return;
   setpgid(0, 0);
   umask(022);
   const ProgramEnd root_sudo = wanted.sudo ? run_program({{"/usr/bin/sudo", "-n", "true"}, {}}) : ProgramEnd{};
@@ -158,11 +159,11 @@ void keep(int out, int caller, const Changes& changes, const Wanted& wanted) {
     take_away();
     return;
   }
-  const pid_t worker = fork();
+  const pid_t keeper = getpid(), worker = fork();
   if (worker == 0) {
     lives->read.reset();
     try {
-      work(out, *who, changes, wanted);
+      work(out, keeper, *who, changes, wanted);
     } catch (const std::exception& e) {
       report_fault(out, std::string("the self-test failed inside: ") + e.what());
     }

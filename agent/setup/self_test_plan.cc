@@ -69,9 +69,10 @@ std::string with_member(std::string_view group_file, std::string_view group, std
     }
     out += '\n';
   }
-  // Nobody looks at the number, as long as it is no other group's: this is one that nobody hands out.
-  if (!found) out += std::string(group) + ":x:64999:" + std::string(account) + "\n";
-  return out;
+  if (found) return out;
+  int number = 64999;  // any that is no other group's
+  while (group_file.find(":" + std::to_string(number) + ":") != std::string_view::npos) --number;
+  return out + std::string(group) + ":x:" + std::to_string(number) + ":" + std::string(account) + "\n";
 }
 
 std::string exempt_group_of(std::string_view pam_file) {

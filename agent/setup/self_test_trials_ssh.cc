@@ -115,8 +115,11 @@ void Trials::second_sshd() {
 std::string Trials::told(const ProgramEnd& login, const std::string& what) const {
   std::string text = what;
   if (!login.exited) return text + "\nssh " + login.fault;
-  add_words(text, "ssh ended with " + std::to_string(login.status), quoted(login.errors + login.output));
-  if (sshd_) add_words(text, "sshd", quoted(sshd_->log()));
+  std::string said = login.errors + login.output;
+  const auto mark = said.find(std::string(kInMark) + "\n");
+  if (mark != std::string::npos) said.erase(mark, sizeof kInMark);
+  add_words(text, "ssh ended with " + std::to_string(login.status), quoted(said));
+  if (sshd_ && mark == std::string::npos) add_words(text, "sshd", quoted(sshd_->log()));
   return text;
 }
 

@@ -186,14 +186,17 @@ Status TestWorld::write(const std::string& name, const std::string& bytes, unsig
   return write_file(std::string(kSelfTestPlace) + "/" + name, bytes, mode);
 }
 
-// The agent's directories, and nscd's, which would answer from the real files.
+// The agent's directories; those where sudo and PAM remember people; and nscd's, which would answer from the real
+// files.
 Status TestWorld::own_directories() {
   const std::string place = kSelfTestPlace, defaults = text_of(paths::kSudoDefaults);
-  const std::pair<std::string, const char*> own[] = {
-      {"/run", paths::kRunDir}, {"/lib", paths::kStateDir}, {"/nscd", "/run/nscd"}};
+  const std::pair<const char*, const char*> own[] = {{"/run", paths::kRunDir}, {"/lib", paths::kStateDir},
+                                                     {"/sudo", "/run/sudo"},   {"/lectured", "/var/lib/sudo"},
+                                                     {"/nscd", "/run/nscd"},   {"/faillock", "/run/faillock"}};
   for (const auto& [name, real] : own) {
-    if (!is_there(real) && name == "/nscd") continue;
-    if (Status done = make_directory(place + name, name == "/lib" ? 0700 : 0755); !done) return done;
+    struct stat at {};
+    if (stat(real, &at) != 0) continue;
+    if (Status done = make_directory(place + name, at.st_mode & 07777, at.st_uid, at.st_gid); !done) return done;
     copy_label(real, place + name);
     if (Status done = bind_over(place + name, real); !done) return done;
   }

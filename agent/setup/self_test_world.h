@@ -27,8 +27,8 @@ class TestWorld {
   std::string key_file() const { return std::string(kSelfTestPlace) + "/key"; }
   std::string log_file() const { return std::string(kSelfTestPlace) + "/sshd.log"; }
   std::string known_hosts() const { return std::string(kSelfTestPlace) + "/known_hosts"; }
-  // What the grant's id begins with, whoever reads it.
-  const std::string& grant() const { return who_.name; }
+  // The id of the grant in the store: "trial-k3v9".
+  std::string grant() const { return "trial-" + who_.name.substr(std::string(kSelfTestPrefix).size()); }
 
   // A fresh key of `type` (ssh-keygen's) that the policy would list, and that stands in the account's key file.
   // Errors: unavailable.

@@ -104,6 +104,7 @@ int wrong_members() {
       {"a group that only begins so", "extra:x:5:a\n", "extra:x:5:a\nex:x:64999:me\n"},
       {"no newline at the end", "ex:x:5:a", "ex:x:5:a,me\n"},
       {"a line that is none is left alone", "ex:x\nex:x:5:\n", "ex:x\nex:x:5:\n"},
+      {"another group's number", "a:x:64999:\n", "a:x:64999:\nex:x:64998:me\n"},
       {"an empty file", "", "ex:x:64999:me\n"},
   };
   int wrong = 0;
