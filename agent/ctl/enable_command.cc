@@ -71,7 +71,7 @@ void show_trial(const Trial& trial) {
               : trial.passed ? "ok"
                              : "FAILED",
               trial.seconds, trial.name.c_str());
-  if (!trial.detail.empty() && (trial.skipped || !trial.passed)) std::printf("%s\n", trial.detail.c_str());
+  if (!trial.detail.empty()) std::printf("%s\n", trial.detail.c_str());
   std::fflush(stdout);
 }
 
