@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import tomllib
 
 import pytest
@@ -17,7 +18,7 @@ INBOX, REPOSITORY, SEED = "/srv/hallpass", "/srv/repository", "/var/lib/cloud/se
 STAGES = [["init", "--local"], ["init"], ["modules", "--mode", "config"], ["modules", "--mode", "final"]]
 # What the host of a test has already: a network, a name, a locale and the key that it is known by.
 IMAGE = ("datasource_list: [NoCloud]\nnetwork: {config: disabled}\npreserve_hostname: true\nlocale: C.UTF-8\nssh_deletekeys: false\n"
-         "ssh_genkeytypes: []\n")
+         "ssh_genkeytypes: [ed25519]\n")
 
 
 def once(pattern, replacement, text):
@@ -54,11 +55,12 @@ def host(request, fleet, tmp_path):
         trees = [request.getfixturevalue("stage")]
     else:
         debs = request.getfixturevalue("debs")
+        repository = tmp_path / "repository"
+        repository.mkdir(mode=0o755)   # apt reads it as a user of its own
         for deb in debs.host():
-            os.link(deb, tmp_path / deb.name) if os.stat(deb).st_dev == os.stat(tmp_path).st_dev else (tmp_path / deb.name).write_bytes(deb.read_bytes())
-        listed = call(["dpkg-scanpackages", "."], cwd=tmp_path)
-        (tmp_path / "Packages").write_text(listed.out)
-        binds = {tmp_path: REPOSITORY}
+            shutil.copy(deb, repository)
+        (repository / "Packages").write_text(call(["dpkg-scanpackages", "."], cwd=repository).out)
+        binds = {repository: REPOSITORY}
     policy = fleet.policy()
     files = {f"{INBOX}/policy.toml": policy, f"{INBOX}/policy.toml.sig": fleet.sign_policy(policy),
              f"{SEED}/user-data": user_data(fleet, rescue, not trees), f"{SEED}/meta-data": "instance-id: i-1\nlocal-hostname: web-9\n",
@@ -86,7 +88,9 @@ def test_a_new_host_enforces_when_its_first_login_confirms(host):
     for stage in STAGES:
         done = host.run("cloud-init", *stage, timeout=120)
         assert done.ok, f"{done!r}\n{host.sh('cat /var/log/cloud-init-output.log').out}"
-    output = host.sh("tail -n 100 /var/log/cloud-init.log").out
+    rendered = host.run("cloud-init", "schema", "--system")
+    assert rendered.ok, repr(rendered)
+    output = host.sh("tail -n 100 /var/log/cloud-init-output.log").out
     told = tomllib.loads(host.run("cat", "/etc/hallpass/host.toml").out)
     assert told == {"name": "web-9", "labels": {"env": "prod", "role": "web"}, "directories": [INBOX]}
     assert activation(host) == ("enforce", True, True), output
