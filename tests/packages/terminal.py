@@ -15,7 +15,7 @@ from ..system.lib.host import _die_with_parent
 # Debian's prompts: alice@web-3:~$ and, of bash while a line goes on, >
 PROMPT = re.compile(r"(?:^|\n)[a-z_][\w-]*@[\w-]+:[^\n]*?[$#] $")
 CONTINUED = re.compile(r"(?:^|\n)> $")
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\r")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[78=>]|\r")
 
 
 class Stuck(AssertionError):
