@@ -37,6 +37,7 @@ grant usage on schema report to dbreport; grant select on report.stuck_payments,
 """
 PREPARE = rf"""set -e
 ln -s {POSTGRES}/psql /usr/local/bin/psql
+for role in dbread dbreport dbops; do usermod --shell /usr/sbin/nologin --home /nonexistent $role; done
 install -d /usr/local/share/runbooks /srv/shop/releases/2026-11-20 /srv/shop/releases/2026-11-21
 install -d -o postgres -m 0700 /var/backups/postgresql
 echo "select pg_cancel_backend(:'pid'::int);" >/usr/local/share/runbooks/cancel-backend.sql
