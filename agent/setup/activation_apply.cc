@@ -51,7 +51,10 @@ Result<bool> keep_original(const Layout& layout, const ActivationRecord& old, co
 
 Status prepare_file(const Layout& layout, const ActivationRecord& old, const FileChange& change,
                     ActivationRecord& record) {
-  if (const Status made = make_directories(layout, change.path, record.made); !made) return made;
+  const Result<std::vector<std::string>> missing = missing_directories(layout, change.path);
+  if (!missing) return missing.error();
+  if (const Status noted = note_directories(layout, *missing); !noted) return noted;
+  if (const Status made = make_directories(layout, *missing); !made) return made;
   if (change.before) {
     if (const Status kept = keep_target(layout, change.path, Hidden::before); !kept) return kept;
   }
@@ -87,7 +90,6 @@ ActivationRecord new_record(const ActivationRecord& old, const Changes& changes,
   record.state.deadline = clock.wall + back_within;
   record.state.since_boot_ms = boot_ms();
   record.state.deadline_boot_ms = record.state.since_boot_ms + back_within.count() * 1000;
-  record.made = old.made;
   for (const RecordedFile& file : old.files) {
     const bool changes_now =
         std::any_of(changes.begin(), changes.end(), [&](const FileChange& change) { return change.path == file.path; });
@@ -135,8 +137,8 @@ Status apply_changes(const Layout& layout, const Changes& changes, const Wanted&
   std::vector<std::string> told;
   (void)undo_changes(layout, record, told);
   (void)restore_record(layout, old.has_value());
-  remove_directories(layout, record.made);
   clean_hidden(layout, former);
+  remove_noted_directories(layout, !old);
   return Error{Errc::unavailable, done.error().message + ": everything is as before"};
 }
 

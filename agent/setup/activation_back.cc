@@ -72,8 +72,9 @@ Status undo_change(const Layout& layout, const ActivationRecord& record, const R
   const Result<std::optional<FileContent>> then = record.state.before.mode == Mode::off
                                                       ? without_hallpass(change.path, *now)
                                                       : wanted_content(layout, change.path, *now, record.state.before);
-  return keep_others_changes(layout, change.path, then ? *then : without_hallpass(change.path, *now), Hidden::before,
-                             told);
+  const std::optional<FileContent> rest = then ? *then : without_hallpass(change.path, *now);
+  if (same_content(rest, *now)) return Unit{};
+  return keep_others_changes(layout, change.path, rest, Hidden::before, told);
 }
 
 // The file is just what hallpass makes of the original, though the record does not say so.
@@ -120,10 +121,12 @@ Status first_fault(Status so_far, const Status& next) {
 Status end_pending(const Layout& layout, const ActivationRecord& record, std::vector<std::string>& told) {
   if (const Status undone = undo_changes(layout, record, told); !undone) return undone;
   const bool had_before = access((layout.activation() + "/record-before.json").c_str(), F_OK) == 0;
+  for (const std::string& path : target_paths()) remove_hidden(layout, path, Hidden::staged);
+  remove_noted_directories(layout, false);
   if (const Status restored = restore_record(layout, had_before); !restored) return restored;
-  remove_directories(layout, record.made);
   const Result<ActivationRecord> now = read_record(layout);
   clean_hidden(layout, now ? *now : ActivationRecord());
+  if (!now) remove_noted_directories(layout, true);
   return Unit{};
 }
 
@@ -168,7 +171,9 @@ Status go_back(const Layout& layout, std::vector<std::string>& told) {
   const Result<ActivationRecord> record = read_record(layout);
   if (!record && record.error().code != Errc::not_found) return record.error();
   if (!record || !record->state.pending) {
-    clean_hidden(layout, record ? *record : ActivationRecord());  // left by somebody who was killed
+    // Left by somebody who was killed.
+    clean_hidden(layout, record ? *record : ActivationRecord());
+    remove_noted_directories(layout, !record);
     return Unit{};
   }
   return end_pending(layout, *record, told);
@@ -188,8 +193,8 @@ Status deactivate(const Layout& layout, std::vector<std::string>& told) {
   for (auto path = target_paths().rbegin(); path != target_paths().rend(); ++path)
     done = first_fault(done, end_file(layout, *path, find_file(known, *path), told));
   if (!done) return done;
-  remove_directories(layout, known.made);
   clean_hidden(layout, ActivationRecord());
+  remove_noted_directories(layout, true);
   return remove_record(layout);
 }
 

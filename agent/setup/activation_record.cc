@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 
+#include "agent/setup/config_lines.h"
+#include "agent/setup/host_files.h"
 #include "core/edge/files.h"
 #include "core/hash.h"
 #include "core/json.h"
@@ -18,7 +21,8 @@ namespace hallpass {
 namespace {
 
 constexpr std::size_t kMaxRecordBytes = std::size_t{256} * 1024;
-constexpr char kRecord[] = "/record.json", kFormer[] = "/record-before.json", kEnding[] = "/ending";
+constexpr char kRecord[] = "/record.json", kFormer[] = "/record-before.json", kEnding[] = "/ending",
+               kDirectories[] = "/directories";
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 
 std::string record_path(const Layout& layout) {
@@ -91,12 +95,11 @@ Wanted wanted_of(JsonReader& reader, std::string_view name, std::string& fault) 
 }
 
 Json to_record_json(const ActivationRecord& record) {
-  JsonArray files, changes, made;
+  JsonArray files, changes;
   for (const RecordedFile& f : record.files)
     files.push_back(JsonObject{{"path", f.path}, {"had_original", f.had_original}, {"written", f.written}});
   for (const RecordedChange& c : record.changes)
     changes.push_back(JsonObject{{"path", c.path}, {"before", c.before}, {"after", c.after}});
-  for (const std::string& folder : record.made) made.emplace_back(folder);
   const ActivationState& state = record.state;
   return JsonObject{{"hallpass", "activation/1"},
                     {"now", wanted_json(state.now)},
@@ -109,8 +112,7 @@ Json to_record_json(const ActivationRecord& record) {
                     {"deadline_boot_ms", state.deadline_boot_ms},
                     {"boot_id", record.boot_id},
                     {"files", std::move(files)},
-                    {"changes", std::move(changes)},
-                    {"made", std::move(made)}};
+                    {"changes", std::move(changes)}};
 }
 
 void read_lists(JsonReader& reader, ActivationRecord& record, std::string& fault) {
@@ -128,10 +130,6 @@ void read_lists(JsonReader& reader, ActivationRecord& record, std::string& fault
     RecordedChange read{change.string("path"), change.string("before"), change.string("after")};
     if (const Status whole = change.finish(); !whole) fault = whole.error().message;
     record.changes.push_back(std::move(read));
-  }
-  for (const Json& item : array_of(reader, "made")) {
-    if (item.as_string() == nullptr) fault = "made: strings are expected";
-    record.made.push_back(item.as_string() == nullptr ? "" : *item.as_string());
   }
 }
 
@@ -156,6 +154,11 @@ Result<ActivationRecord> parse_record(std::string_view text) {
   if (const Status whole = reader.finish(); !whole) return whole.error();
   if (!fault.empty()) return Error{Errc::malformed, fault};
   return record;
+}
+
+std::vector<std::string> noted_directories(const Layout& layout) {
+  const Result<std::string> text = read_file(AT_FDCWD, layout.activation() + kDirectories, kMaxRecordBytes);
+  return text ? words_of(*text) : std::vector<std::string>();
 }
 
 }  // namespace
@@ -212,6 +215,20 @@ Status remove_record(const Layout& layout) {
   struct stat info {};
   if (stat(layout.activation().c_str(), &info) != 0) return Unit{};
   return flush_folder(layout);
+}
+
+Status note_directories(const Layout& layout, const std::vector<std::string>& more) {
+  std::vector<std::string> noted = noted_directories(layout);
+  std::string text;
+  for (const std::string& folder : more)
+    if (std::find(noted.begin(), noted.end(), folder) == noted.end()) noted.push_back(folder);
+  for (const std::string& folder : noted) text += folder + "\n";
+  return more.empty() ? Status(Unit{}) : write_file_durably(layout.activation() + kDirectories, text, 0600);
+}
+
+void remove_noted_directories(const Layout& layout, bool forget) {
+  remove_directories(layout, noted_directories(layout));
+  if (forget) unlink((layout.activation() + kDirectories).c_str());
 }
 
 void mark_ending(const Layout& layout, bool ending) {

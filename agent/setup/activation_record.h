@@ -30,7 +30,6 @@ struct ActivationRecord {
   std::string boot_id;
   std::vector<RecordedFile> files;      // all that hallpass wrote and that stand now
   std::vector<RecordedChange> changes;  // while pending
-  std::vector<std::string> made;        // directories, the outermost first
 };
 
 // Tells one content with its mode and owner from another; empty for none.
@@ -45,6 +44,12 @@ Status restore_record(const Layout& layout, bool had_before);
 void forget_former_record(const Layout& layout);
 // Removes both.
 Status remove_record(const Layout& layout);
+
+// Directories that hallpass makes are written down before (/var/lib/hallpass/activation/directories, one a line), so that
+// they can be removed again whatever happens.
+Status note_directories(const Layout& layout, const std::vector<std::string>& more);
+// Removes the empty ones of them; `forget`: and the note.
+void remove_noted_directories(const Layout& layout, bool forget);
 
 // A deactivation is under way: it is finished at the next boot if it is killed.
 void mark_ending(const Layout& layout, bool ending);

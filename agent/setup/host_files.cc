@@ -140,18 +140,25 @@ bool same_content(const std::optional<FileContent>& a, const std::optional<FileC
   return a->bytes == b->bytes && a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
 }
 
-Status make_directories(const Layout& layout, const std::string& path, std::vector<std::string>& made) {
-  const std::string folder = folder_of(path);
-  if (folder.empty()) return Unit{};
-  const Result<std::optional<struct stat>> there = look_at_folder(layout, layout.at(folder));
-  if (!there) return there.error();
-  if (*there) return Unit{};
-  if (const Status above = make_directories(layout, folder, made); !above) return above;
-  const std::string full = layout.at(folder);
-  if (mkdir(full.c_str(), 0755) != 0) return failed("make the directory", full, errno);
-  made.push_back(folder);
-  if (chmod(full.c_str(), 0755) != 0) return failed("set the mode of", full, errno);  // whatever the umask
-  return flush_folder(layout.at(folder_of(folder)));
+Result<std::vector<std::string>> missing_directories(const Layout& layout, const std::string& path) {
+  std::vector<std::string> missing;
+  for (std::string folder = folder_of(path); !folder.empty(); folder = folder_of(folder)) {
+    const Result<std::optional<struct stat>> there = look_at_folder(layout, layout.at(folder));
+    if (!there) return there.error();
+    if (*there) break;
+    missing.insert(missing.begin(), folder);
+  }
+  return missing;
+}
+
+Status make_directories(const Layout& layout, const std::vector<std::string>& missing) {
+  for (const std::string& folder : missing) {
+    const std::string full = layout.at(folder);
+    if (mkdir(full.c_str(), 0755) != 0 && errno != EEXIST) return failed("make the directory", full, errno);
+    if (chmod(full.c_str(), 0755) != 0) return failed("set the mode of", full, errno);  // whatever the umask
+    if (const Status flushed = flush_folder(layout.at(folder_of(folder))); !flushed) return flushed;
+  }
+  return Unit{};
 }
 
 void remove_directories(const Layout& layout, const std::vector<std::string>& made) {

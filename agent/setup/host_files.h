@@ -27,10 +27,11 @@ Result<std::optional<FileContent>> read_hidden(const Layout& layout, const std::
 // The same bytes, mode and owner?
 bool same_content(const std::optional<FileContent>& a, const std::optional<FileContent>& b);
 
-// Makes the directories above `path` that are missing, as root's and 0755, and adds them to `made`, the outermost
-// first. Errors: untrusted, unavailable.
-Status make_directories(const Layout& layout, const std::string& path, std::vector<std::string>& made);
-// Removes what make_directories made, where it is empty.
+// The directories above `path` that are missing, the outermost first. Errors: untrusted, unavailable.
+Result<std::vector<std::string>> missing_directories(const Layout& layout, const std::string& path);
+// Makes them, as root's and 0755. Errors: unavailable.
+Status make_directories(const Layout& layout, const std::vector<std::string>& missing);
+// Removes those that are empty.
 void remove_directories(const Layout& layout, const std::vector<std::string>& made);
 
 // Writes a hidden file, flushed, with the mode and owner of `content` and with the extended attributes of the target.
