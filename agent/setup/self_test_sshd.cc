@@ -126,8 +126,8 @@ std::string acceptable_key_type(std::string_view accepted) {
 bool has_listener(std::string_view proc_net_tcp, int port) {
   char wanted[32];
   // The address as the machine keeps it in memory: that of 127.0.0.1, a port, any other end, state 0A.
-  std::snprintf(wanted, sizeof wanted, "%08X:%04X 00000000:0000 0A", htonl(INADDR_LOOPBACK),
-                static_cast<unsigned>(port));
+  [[maybe_unused]] const int length = std::snprintf(wanted, sizeof wanted, "%08X:%04X 00000000:0000 0A",
+                                                    htonl(INADDR_LOOPBACK), static_cast<unsigned>(port));
   return proc_net_tcp.find(wanted) != std::string_view::npos;
 }
 
@@ -167,7 +167,7 @@ Status TestSshd::await() {
     const bool ended =
         looked % 20 == 0 && run_program({{"/usr/bin/systemctl", "is-active", "--quiet", unit}, {}}).status != 0;
     if (ended || std::chrono::steady_clock::now() >= deadline) {
-      const std::string said = quoted(text_of(world_.log_file()));
+      const std::string said = cited(text_of(world_.log_file()));
       return Error{Errc::unavailable,
                    "a second sshd does not listen on 127.0.0.1; it said" + (said.empty() ? " nothing" : ":\n" + said)};
     }
