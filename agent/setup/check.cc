@@ -44,8 +44,9 @@ std::string_view to_string(Severity severity) {
   return severity == Severity::error ? "error" : severity == Severity::warning ? "warning" : "note";
 }
 
-CheckReport check_host(const Layout& layout, Programs& programs, const ClockReading& clock) {
-  const HostFacts facts = gather_facts(layout, programs, clock);
+CheckReport check_host(const Layout& layout, Programs& programs, const ClockReading& clock, uid_t owner) {
+  HostFacts facts = gather_facts(layout, programs, clock);
+  facts.owner = owner;
   Findings found;
   check_lookable(facts, found);
   check_activation(facts, found);

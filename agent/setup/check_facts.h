@@ -101,7 +101,8 @@ struct HostFacts {
 };
 
 // All of them. Throws nothing but std::bad_alloc.
-CheckReport check_host(const Layout& layout, Programs& programs, const ClockReading& clock);
+// owner: whose hallpass's files must be.
+CheckReport check_host(const Layout& layout, Programs& programs, const ClockReading& clock, uid_t owner = 0);
 
 // Units of services that have PAM rules of their own and may admit people.
 std::vector<std::string> units_of_services(const Layout& layout);

@@ -378,7 +378,7 @@ def test_runbooks(checked):
     """One policy that names what the host lacks; each cure takes one finding away."""
     site, fleet = checked, checked.fleet
     runbooks, rules, groups = dict(fleet.runbooks), list(fleet.rules), dict(fleet.groups)
-    command = 'sudo = [ { as = "root", run = ["%s"] } ]\n'
+    command = 'shared_sudo = true\nsudo = [ { as = "root", run = ["%s"] } ]\n'
     fleet.runbooks.update({"lost": fleet.runbook("lost"), "mute": fleet.runbook("mute"),
                            "report": fleet.runbook("deploy", more=command % "/usr/local/bin/report"),
                            "foreign": fleet.runbook("deploy", more=command % "/opt/tools/run"),
@@ -389,9 +389,10 @@ def test_runbooks(checked):
     do(site, "useradd -s /usr/sbin/nologin -p '*' mute; mkdir -p /opt/tools; cp /bin/true /opt/tools/run; chmod o+w /opt/tools; "
        "cp /etc/sudo.conf /root/sudo.conf 2>/dev/null || : >/root/sudo.conf")
     site.publish_policy()
+    site.host.await_journal(HALLPASS_EVENT="policy_accepted", HALLPASS_POLICY=str(fleet.version))
     expected = {"account_missing": ("warning", "lost", None), "account_no_shell": ("warning", "mute", None),
                 "person_without_account": ("note", "ben", None), "command_foreign": ("warning", "/opt/tools", None),
-                "command_missing": ("warning", "runbook report", "install -m 0755 /bin/true /usr/local/bin/report"),
+                "command_missing": ("warning", "runbook report", "install -D -m 0755 /bin/true /usr/local/bin/report"),
                 "sudo_not_wrapped": ("note", "/etc/sudo.conf", lambda s: s.host.write("/etc/sudo.conf", SUDO_CONF))}
 
     def named():
