@@ -7,7 +7,7 @@ namespace hallpass {
 namespace {
 
 // A label's value: backslash, quote and newline are escaped.
-std::string quoted(std::string_view value) {
+std::string in_quotes(std::string_view value) {
   std::string out = "\"";
   for (const char c : value) {
     if (c == '\\' || c == '"') out += '\\';
@@ -48,7 +48,7 @@ double since_epoch(UnixTime t) {
 void add_grants(const Agent& agent, Text& out) {
   out.family("grants", "gauge", "Grants that this host knows of, by state.");
   for (const auto& [state, count] : agent.docket().by_state())
-    out.value(static_cast<double>(count), "state=" + quoted(to_string(state)));
+    out.value(static_cast<double>(count), "state=" + in_quotes(to_string(state)));
   out.alone("admissions", "gauge", "Grants that admit somebody to this host, now or soon.",
             static_cast<double>(agent.docket().admissions().size()));
 }
@@ -72,7 +72,7 @@ void add_sessions(const Sessions& sessions, Text& out) {
   out.family("sessions", "gauge", "Registered sessions, by state.");
   constexpr std::array<const char*, 3> kNames = {"live", "left_behind", "ending"};
   for (std::size_t i = 0; i < kNames.size(); ++i)
-    out.value(static_cast<double>(by_state[i]), "state=" + quoted(kNames[i]));
+    out.value(static_cast<double>(by_state[i]), "state=" + in_quotes(kNames[i]));
   out.alone("sessions_not_ended", "gauge", "Sessions whose end fails right now.",
             static_cast<double>(sessions.not_ended()));
   const EndDelays& delays = sessions.delays();
@@ -83,7 +83,7 @@ void add_sessions(const Sessions& sessions, Text& out) {
     std::array<char, 16> bound{};
     (void)std::snprintf(bound.data(), bound.size(), "%g", EndDelays::kBounds[i]);
     sum += delays.counts[i];
-    out.value(static_cast<double>(sum), "le=" + quoted(bound.data()), "_bucket");
+    out.value(static_cast<double>(sum), "le=" + in_quotes(bound.data()), "_bucket");
   }
   sum += delays.counts.back();
   out.value(static_cast<double>(sum), "le=\"+Inf\"", "_bucket");
@@ -104,10 +104,10 @@ void add_freshness(const Agent& agent, Text& out) {
   }
   out.family("directory_scanned_timestamp_seconds", "gauge", "When a directory was last read to its end.");
   for (const DirectoryReport& d : agent.directories())
-    out.value(since_epoch(d.last_scan), "directory=" + quoted(d.path));
+    out.value(since_epoch(d.last_scan), "directory=" + in_quotes(d.path));
   out.family("directory_readable", "gauge", "1: it can be read.");
   for (const DirectoryReport& d : agent.directories())
-    out.value(d.error.empty() ? 1 : 0, "directory=" + quoted(d.path));
+    out.value(d.error.empty() ? 1 : 0, "directory=" + in_quotes(d.path));
 }
 
 }  // namespace
@@ -119,7 +119,7 @@ std::string metrics_text(const Figures& f) {
   add_grants(*f.agent, out);
   if (f.sessions != nullptr) add_sessions(*f.sessions, out);
   out.family("decisions_total", "counter", "What sshd's and sudo's modules told since the agent started, by event.");
-  for (const auto& [event, count] : *f.decisions) out.value(static_cast<double>(count), "event=" + quoted(event));
+  for (const auto& [event, count] : *f.decisions) out.value(static_cast<double>(count), "event=" + in_quotes(event));
   out.family("alerts_total", "counter", "Alerts since the agent started, by what became of them.");
   out.value(static_cast<double>(f.alerts->queued), "result=\"queued\"");
   out.value(static_cast<double>(f.alerts->left_out), "result=\"left_out\"");

@@ -32,7 +32,7 @@ std::string words_of_pam(std::time_t since) {
       {{"/usr/bin/journalctl", "-q", "--no-pager", "-o", "cat", "-n", "200", "--since=@" + std::to_string(since),
         "SYSLOG_IDENTIFIER=sshd", "+", "SYSLOG_IDENTIFIER=sshd-session", "+", "SYSLOG_IDENTIFIER=pamtester"},
        {}});
-  return quoted(lines_naming(end.output, {"PAM ", "pam_"}), 4);
+  return cited(lines_naming(end.output, {"PAM ", "pam_"}), 4);
 }
 
 void add_words(std::string& text, const std::string& of, const std::string& words) {
@@ -113,12 +113,12 @@ void Trials::second_sshd() {
 }
 
 std::string Trials::told(const ProgramEnd& login, const std::string& what) const {
-  std::string text = what;
-  if (!login.exited) return text + "\nssh " + login.fault;
-  std::string said = login.errors + login.output;
+  std::string text = what, said = login.errors + login.output;
   const auto mark = said.find(std::string(kInMark) + "\n");
   if (mark != std::string::npos) said.erase(mark, sizeof kInMark);
-  add_words(text, "ssh ended with " + std::to_string(login.status), quoted(said));
+  if (!login.exited)
+    text += "\nssh " + login.fault + ": something that is run for a login hangs, or waits for a network.";
+  add_words(text, login.exited ? "ssh ended with " + std::to_string(login.status) : "ssh", quoted(said));
   if (sshd_ && mark == std::string::npos) add_words(text, "sshd", quoted(sshd_->log()));
   return text;
 }

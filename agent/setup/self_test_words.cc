@@ -44,11 +44,11 @@ LoginOutcome outcome_of(const ProgramEnd& ssh) {
 std::string words_of(const ProgramEnd& end) {
   if (!end.exited) return end.fault;
   std::string words = "ended with " + std::to_string(end.status);
-  const std::string said = quoted(end.errors.empty() ? end.output : end.errors, 3);
+  const std::string said = cited(end.errors.empty() ? end.output : end.errors, 3);
   return said.empty() ? words : words + ":" + (said.find('\n') == std::string::npos ? said.substr(1) : "\n" + said);
 }
 
-std::string quoted(std::string_view text, std::size_t most_lines) {
+std::string cited(std::string_view text, std::size_t most_lines) {
   const auto lines = lines_of(text);
   std::string out;
   for (std::size_t i = lines.size() > most_lines ? lines.size() - most_lines : 0; i < lines.size(); ++i)

@@ -24,7 +24,7 @@ LoginOutcome outcome_of(const ProgramEnd& ssh);
 // "ended with 1: its last words", "did not end within 10 s".
 std::string words_of(const ProgramEnd& end);
 // The last lines that say something, each safe to print and on a line of its own behind two blanks; empty: none.
-std::string quoted(std::string_view text, std::size_t most_lines = 8);
+std::string cited(std::string_view text, std::size_t most_lines = 8);
 // Of a log, the lines that name one of these (case as written).
 std::string lines_naming(std::string_view log, const std::vector<std::string_view>& names);
 

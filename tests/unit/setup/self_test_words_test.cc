@@ -53,11 +53,11 @@ int wrong_outcomes() {
 }
 
 int wrong_quotes() {
-  return wrong_if(!quoted("").empty() || !quoted("\n \r\n").empty(), "nothing said") +
-         wrong_if(quoted("a\n\nb\r\n") != "  a\n  b", "lines") +
-         wrong_if(quoted("1\n2\n3\n", 2) != "  2\n  3", "the last") +
-         wrong_if(quoted("\x1b[31mred\n") != "  \\x1b[31mred", "control characters") +
-         wrong_if(quoted(std::string(5000, 'x')).size() > 400, "a long line") +
+  return wrong_if(!cited("").empty() || !cited("\n \r\n").empty(), "nothing said") +
+         wrong_if(cited("a\n\nb\r\n") != "  a\n  b", "lines") +
+         wrong_if(cited("1\n2\n3\n", 2) != "  2\n  3", "the last") +
+         wrong_if(cited("\x1b[31mred\n") != "  \\x1b[31mred", "control characters") +
+         wrong_if(cited(std::string(5000, 'x')).size() > 400, "a long line") +
          wrong_if(words_of(not_ended()) != "did not end within 10 s", "did not end") +
          wrong_if(words_of(ended(1, "", "")) != "ended with 1", "without words") +
          wrong_if(words_of(ended(1, "out", "bad\n")) != "ended with 1: bad", "one line") +
