@@ -118,8 +118,8 @@ std::string Trials::told(const ProgramEnd& login, const std::string& what) const
   if (mark != std::string::npos) said.erase(mark, sizeof kInMark);
   if (!login.exited)
     text += "\nssh " + login.fault + ": something that is run for a login hangs, or waits for a network.";
-  add_words(text, login.exited ? "ssh ended with " + std::to_string(login.status) : "ssh", quoted(said));
-  if (sshd_ && mark == std::string::npos) add_words(text, "sshd", quoted(sshd_->log()));
+  add_words(text, login.exited ? "ssh ended with " + std::to_string(login.status) : "ssh", cited(said));
+  if (sshd_ && mark == std::string::npos) add_words(text, "sshd", cited(sshd_->log()));
   return text;
 }
 
