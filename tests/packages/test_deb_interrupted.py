@@ -19,7 +19,7 @@ class Patient(Machine):
         self.bare = self.doors()
         self.install(debs.host())
         self.host.await_journal(HALLPASS_EVENT="policy_accepted", within=20)
-        self.keep.add(self.grant("alice", "login").id)
+        self.keep.add(self.grant("alice", "login", duration=3600).id)
         return self
 
     def mode(self):
