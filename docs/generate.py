@@ -124,7 +124,8 @@ def formats():
     return text
 
 
-FIELD = re.compile(r'(?:\.with\(|\{)"([A-Z][A-Z_]+)",')
+# A member of a list of fields; not the first of a list of column heads, and not the name of a field that is read.
+FIELD = re.compile(r'(?:\.with\(|(?<!\()\{)"(?!HALLPASS_)([A-Z][A-Z_]+)",')
 
 
 def field_faults():
