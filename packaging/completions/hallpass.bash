@@ -7,7 +7,7 @@ _hallpass() {
       --dir) dir=(--dir "${COMP_WORDS[i+1]/#\~\//$HOME/}"); ((i++)) ;;
       --hub) ((i++)) ;;
       --config | --as | --key | --target | --reason | --ticket | --duration | --param | --not-before | --respond-by | --output | --timeout | \
-        --comment | --subject | --host | --state | --since | --ssh-option | --user | -[tdprocs]) ((i++)) ;;
+        --comment | --subject | --host | --state | --since | --within | --ssh-option | --user | -[tdprocs]) ((i++)) ;;
       -*) ;;
       =) ((i++)) ;;
       *) if [ -z "$command" ]; then command=${COMP_WORDS[i]}; elif [ -z "$sub" ]; then sub=${COMP_WORDS[i]}; fi ;;
@@ -27,7 +27,7 @@ _hallpass() {
     -p | --param)
       words=$(hallpass "${dir[@]}" complete params "$sub" 2>/dev/null)
       if [ -n "$name" ]; then words=$(sed -n "s/^$name=//p" <<<"$words"); else compopt -o nospace 2>/dev/null; fi ;;
-    -r | --reason | --since | --ssh-option | --user | --ticket | --hub | -n | --lines | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
+    -r | --reason | --since | --within | --ssh-option | --user | --ticket | --hub | -n | --lines | -d | --duration | --not-before | --respond-by | --timeout | -c | --comment) return ;;
     *)
       case $command in
         "") words="request approve deny revoke carry list show explain watch policy log time done host version --dir --hub --config --as --key --json --yes --no-color --verbose --help" ;;
@@ -72,12 +72,16 @@ _hallpass() {
         done) words="--yes" ;;
         host)
           case $sub in
-            "") words="status sessions end observed clock ledger" ;;
+            "") words="status sessions end observed enable confirm disable activation self-test clock ledger" ;;
             status | sessions) words="--json" ;;
             end)
               if [[ $cur == -* ]]; then words="--reason"
               else words=$(hallpass host sessions 2>/dev/null | awk 'NR > 1 { print $1 }'); fi ;;
             observed) words="--since --json" ;;
+            enable) words="--observe --sudo --within --dry-run --no-exempt" ;;
+            disable) words="--sudo" ;;
+            activation) words="--json" ;;
+            self-test) words="--observe --sudo" ;;
             clock) words="accept" ;;
             ledger) words="reset" ;;
           esac ;;
