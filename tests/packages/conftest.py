@@ -1,4 +1,5 @@
 """./test packages: what is installed from packages, and what people do with it."""
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -51,13 +52,16 @@ def source_digest() -> str:
 
 
 def built(folder: pathlib.Path, make) -> Debs:
-    """Packages in `folder`, made by make(folder) unless they are of this source."""
+    """Packages in `folder`, made by make(folder) unless they are of this source; once, however many ask."""
     mark, digest = folder / "source", source_digest()
-    if not mark.exists() or mark.read_text() != digest:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        make(folder)
-        mark.write_text(digest)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(folder.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mark.exists() or mark.read_text() != digest:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            make(folder)
+            mark.write_text(digest)
     return Debs(folder)
 
 
