@@ -72,8 +72,8 @@ _hallpass() {
         done) words="--yes" ;;
         host)
           case $sub in
-            "") words="status sessions end observed enable confirm disable activation self-test clock ledger" ;;
-            status | sessions) words="--json" ;;
+            "") words="status check sessions end observed enable confirm disable activation self-test clock ledger" ;;
+            status | check | sessions) words="--json" ;;
             end)
               if [[ $cur == -* ]]; then words="--reason"
               else words=$(hallpass host sessions 2>/dev/null | awk 'NR > 1 { print $1 }'); fi ;;
