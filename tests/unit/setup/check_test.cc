@@ -200,7 +200,7 @@ const Case kCases[] = {
        w.programs.settings["deploy"] = "authorizedkeysfile /etc/keys/%u\n";
        w.write("/etc/ssh/sshd_config.d/00-x.conf", "Match User deploy\nAuthorizedKeysFile /etc/keys/%u\n");
      },
-     "authorized_keys_read ", "hallpass.conf:1"},
+     "authorized_keys_read ", "00-x.conf:2"},
     {"a Match block by source ends with its file",
      [](World& w) { w.write("/etc/ssh/sshd_config.d/00-x.conf", "Match Address 10.0.0.0/8\nBanner /x\n"); }, ""},
     {"a Match block by source reaches into what it includes",
