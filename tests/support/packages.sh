@@ -8,7 +8,7 @@ packages_host=(dbus iproute2 libpam-systemd openssh-client openssh-server openss
 packages_test=(at clang-14 clang-format-14 clang-tidy-14 cron git less lsof libclang-rt-14-dev libbenchmark-dev libcmocka-dev lmdb-utils mandoc nftables nginx-light
   pamtester postgresql-15 procps python3-cryptography python3-pytest python3-pytest-xdist python3-yaml rsync screen shellcheck strace tcpdump tmux vim-tiny)
 # What only ./test packages needs.
-packages_packaging=(ansible ansible-lint cloud-init cpio debhelper dpkg-dev lintian rpm rpmlint systemd-journal-remote yamllint)
+packages_packaging=(ansible ansible-lint apparmor checkpolicy cloud-init cpio debhelper dpkg-dev lintian rpm rpmlint semodule-utils systemd-journal-remote yamllint)
 packages_releases=(debootstrap debian-archive-keyring gpgv)
 
 as_root() {
