@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,7 +74,25 @@ UnixTime read_moment(const Json& json, std::string_view name) {
   return time ? *time : UnixTime{};
 }
 
+// What read `state` before it had the lock may have come late: somebody has confirmed it meanwhile.
+bool was_confirmed(const Layout& layout, const ActivationState& state) {
+  const Result<ActivationState> now = read_activation(layout);
+  return now && !now->pending && now->since_boot_ms == state.since_boot_ms && now->since == state.since;
+}
+
+bool must_go_back(const Layout& layout, const ActivationState& state) {
+  return way_back_due(state) || (activation_interrupted(layout) && EnableTurn(layout).taken());
+}
+
 }  // namespace
+
+EnableTurn::EnableTurn(const Layout& layout)
+    : fd_(open(layout.at(paths::kStateDir).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_ >= 0) taken_ = flock(fd_, LOCK_EX | LOCK_NB) == 0;
+}
+EnableTurn::~EnableTurn() {
+  if (fd_ >= 0) close(fd_);
+}
 
 Status reload_or_restart(const Layout& layout) {
   const Status reloaded = reload_services(layout);
@@ -91,18 +110,19 @@ int run_way_back(const Layout& layout, bool now) {
   if (is_ending(layout)) return finish_ending(layout);
   const Result<ActivationState> state = read_activation(layout);
   if (!state) return way_back_failed(layout, state.error().message);
-  if (state->pending && !now && !way_back_due(*state)) {
+  if (state->pending && !now && !must_go_back(layout, *state)) {
     std::printf("Not yet: %s\n", format_time(state->deadline).c_str());
-    return kFine;
+    const Status armed = keep_way_back(layout);
+    return armed ? kFine : way_back_failed(layout, armed.error().message);
   }
   std::vector<std::string> told;
   if (const Status back = go_back(layout, told); !back) return way_back_failed(layout, back.error().message);
-  if (!state->pending) {
+  if (!state->pending || was_confirmed(layout, *state)) {
     publish_activation(layout);
     return kFine;
   }
   const Status reloaded = reload_or_restart(layout);
-  if (now) disarm_way_back(layout);
+  if (now) (void)keep_way_back(layout);
   publish_activation(layout);
   const std::string what =
       "hallpass on this host went back to " + words_of(state->before) + ": nobody confirmed " + words_of(state->now);
@@ -141,6 +161,9 @@ Result<ActivationState> read_activation_or_published(const Layout& layout) {
   if (state && geteuid() == 0) return state;
   const Result<std::string> text = read_file(AT_FDCWD, published(layout), kMaxPublishedBytes);
   const Result<Json> json = text ? parse_json(*text) : text.error();
+  // Whoever may not read the record learns it from what is published at each change and each boot: nothing, nothing
+  // yet.
+  if (!text && !state && text.error().code == Errc::not_found) return ActivationState{};
   if (!json) return state;
   ActivationState shown;
   shown.now = read_wanted(*json);
