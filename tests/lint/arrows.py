@@ -21,7 +21,7 @@ MAY_USE = {
     "agent/fetch": ["agent/fetch", "core", "core/log", "core/values", "core/edge", "core/net"],
     "agent/drop": ["agent/drop", "core", "core/log", "core/values", "core/edge"],
     "hub": ["hub", "notify", "core", "core/log", "core/values", "core/edge", "core/net"],
-    "agent/setup": ["agent/setup", "agent", "core", "core/values", "core/edge", "host"],
+    "agent/setup": ["agent/setup", "agent", "notify", "core", "core/values", "core/edge", "host"],
     "agent/ctl": ["agent/ctl", "agent/setup", "agent", "core", "core/values", "core/edge", "host"],
     "cli": ["cli", "core", "core/log", "core/values", "core/edge", "core/net"],
 }
