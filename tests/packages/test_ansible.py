@@ -6,12 +6,13 @@ and a member of the exempt group on db-1.
 import json
 import os
 import re
+import shutil
 import tomllib
 
 import pytest
 
 from tests.system.lib.fleet import Fleet, keygen
-from tests.system.lib.host import Host
+from tests.system.lib.host import Host, call
 from tests.system.lib.network import Network
 
 from .ansible import PLAYBOOKS, ROOT, Control
@@ -129,6 +130,30 @@ def assert_stopped(played, before, at):
     assert not played.ok
     assert sorted(played.recap) == sorted([*before, at]), repr(played)
     assert all(played.recap[name][2:] == (0, 0) for name in before) and played.recap[at][2:] == (0, 1), repr(played)
+
+
+@pytest.mark.parametrize("argv", [["yamllint", "--strict", "."], ["ansible-lint", "--offline", "--nocolor", "-p"],
+                                  ["ansible-playbook", "--syntax-check", "-i", "inventory.example.yml", "rollout.yml", "uninstall.yml"]],
+                         ids=lambda argv: argv[0])
+def test_linters_are_content(argv, tmp_path):
+    tree = shutil.copytree(PLAYBOOKS, tmp_path / "ansible")   # they leave folders behind
+    said = call(argv, cwd=tree, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}, timeout=120)
+    assert said.ok, repr(said)
+
+
+def test_values_are_written_as_toml(tmp_path):
+    settings = {"standing_sudo": "deny", "warn": ["5m", "1m"], "max_grants": 1000, "accounts": {"deploy": {"user_manager": "deny"}},
+                "alerts": {"refused_logins": 0}, "odd": 'a "quoted" \\ and a\ttab', "yes": True, "none": []}
+    variables = {"hallpass_settings": settings, "hallpass_name": "web-1.example.org", "hallpass_labels": {"env": "prod", "a b": "c"},
+                 "hallpass_directories": ["/srv/a", "/srv/b"], "hallpass_mirror": "/var/lib/hallpass-mirror", "hallpass_drop": True}
+    (tmp_path / "extra.json").write_text(json.dumps(variables))
+    done = call(["ansible", "localhost", "-c", "local", "-m", "ansible.builtin.template", "-e", f"@{tmp_path}/extra.json", "-a",
+                 f"src={PLAYBOOKS}/roles/hallpass/templates/host.toml.j2 dest={tmp_path}/host.toml"],
+                env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"})
+    assert done.ok, repr(done)
+    assert tomllib.loads((tmp_path / "host.toml").read_text()) == {
+        "name": "web-1.example.org", "labels": {"env": "prod", "a b": "c"}, "directories": ["/srv/a", "/srv/b"],
+        "mirror": "/var/lib/hallpass-mirror", "drop": "/var/lib/hallpass-drop/in", **settings}
 
 
 def test_configured_and_off_changes_nobodys_access(story):
