@@ -135,7 +135,10 @@ Status apply_changes(const Layout& layout, const Changes& changes, const Wanted&
   if (done) return done;
   // A full disk, most likely. Nobody hears of this but the caller.
   std::vector<std::string> told;
-  (void)undo_changes(layout, record, told);
+  if (const Status undone = undo_changes(layout, record, told); !undone)
+    return Error{Errc::unavailable, done.error().message +
+                                        ", and taking back what was done failed, too: " + undone.error().message +
+                                        ". It is tried again by itself; `hallpass host disable` does it at once"};
   (void)restore_record(layout, old.has_value());
   clean_hidden(layout, former);
   remove_noted_directories(layout, !old);
@@ -160,6 +163,10 @@ Status confirm_activation(const Layout& layout) {
     return Error{Errc::mismatch,
                  "`hallpass host enable` was interrupted before all was in force: it goes back by itself, "
                  "or at once by `hallpass host disable`. Then enable again"};
+  if (is_ending(layout))
+    return Error{
+        Errc::mismatch,
+        "`hallpass host disable` was interrupted and is finished at the next boot: type it again, then enable"};
   record->state.pending = false;
   record->changes.clear();
   if (const Status written = write_record(layout, *record, false); !written)

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <thread>
 
 #include "agent/program.h"
@@ -133,13 +134,16 @@ std::optional<std::int64_t> start_ms(const std::string& pid) {
   return ticks * 1000 / sysconf(_SC_CLK_TCK);
 }
 
-// "session-5.scope" somewhere in the control group, or the audit session that the login set and every child has.
+// "/user.slice/user-1000.slice/session-5.scope", or the audit session that the login set and every child has. Deeper
+// down than that people name their own control groups as they like.
 std::string session_id() {
   const std::string group = control_group(0);
-  constexpr std::string_view kStart = "/session-";
-  const auto at = group.find(kStart);
-  const auto end = at == std::string::npos ? at : group.find(".scope", at);
-  if (end != std::string::npos) return group.substr(at + kStart.size(), end - at - kStart.size());
+  constexpr std::string_view kUser = "/user.slice/user-", kSession = "/session-";
+  const auto user = group.find(kUser);
+  const auto slash = user == std::string::npos ? user : group.find('/', user + kUser.size());
+  const std::string unit = slash == std::string::npos ? "" : group.substr(slash, group.find('/', slash + 1) - slash);
+  if (unit.starts_with(kSession) && unit.ends_with(".scope"))
+    return unit.substr(kSession.size(), unit.rfind('.') - kSession.size());
   const std::optional<std::uint32_t> audit = audit_session(0);
   return audit ? std::to_string(*audit) : "";
 }
@@ -164,6 +168,20 @@ Status arm_way_back(const Layout& layout, std::chrono::seconds within) {
 
 void disarm_way_back(const Layout& layout) {
   if (layout.root.empty()) (void)run({kSystemctl, "stop", "--quiet", kTimer});
+}
+
+Status keep_way_back(const Layout& layout) {
+  if (!layout.root.empty()) return Unit{};
+  const Result<ActivationState> state = read_activation(layout);
+  if (!state) return Unit{};
+  if (!state->pending) {
+    disarm_way_back(layout);
+    return Unit{};
+  }
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const std::chrono::seconds left(state->other_boot ? 0 : state->deadline_boot_ms / 1000 - now.tv_sec);
+  return arm_way_back(layout, std::max(left, std::chrono::seconds{1}));
 }
 
 Status reload_services(const Layout& layout, const Changes& changes) {

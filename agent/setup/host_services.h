@@ -17,6 +17,9 @@ namespace hallpass {
 // unavailable (why; nothing may be changed then).
 Status arm_way_back(const Layout& layout, std::chrono::seconds within);
 void disarm_way_back(const Layout& layout);
+// Arms it for what is left of the time of a change that waits, whoever made it, and disarms it when none waits. With a
+// damaged record it stays as it is. Errors: unavailable.
+Status keep_way_back(const Layout& layout);
 
 // systemd reads unit files again where `changes` has one; sshd, if it runs as a service, its configuration. Errors:
 // unavailable (in systemctl's words).

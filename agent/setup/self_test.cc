@@ -69,7 +69,7 @@ Result<Pipe> make_pipe() {
 Result<Fd> lock_place() {
   const auto deadline = std::chrono::steady_clock::now() + kLockLimit;
   for (;;) {
-    mkdir(kSelfTestPlace, 0755);
+    mkdir(kSelfTestPlace, 0700);  // nobody else may hold the lock; in the namespace a tmpfs covers it
     Fd place(open(kSelfTestPlace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat held {
     }, named{};

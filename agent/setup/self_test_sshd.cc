@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -103,6 +102,8 @@ std::vector<std::string> sshd_argv(const TestWorld& world, Mode mode, const Sshd
        {"AddressFamily=any", "PidFile=none", "LogLevel=VERBOSE", "UseDNS=no", "LoginGraceTime=15", "MaxStartups=50"})
     option(argv, text);
   option(argv, "ListenAddress=127.0.0.1:" + at);
+  // What keeps others out, or in their place, was set aside.
+  option(argv, "AllowUsers=" + world.who().name);
   if (mode == Mode::observe) option(argv, std::string("AuthorizedKeysFile=") + kSelfTestHome + "/.ssh/authorized_keys");
   // OpenSSH 9.8 punishes an address for refused logins, of which there are some.
   if (!settings.get("persourcepenalties").empty()) option(argv, "PerSourcePenalties=no");
@@ -146,8 +147,6 @@ Result<std::unique_ptr<TestSshd>> TestSshd::start(TestWorld& world, Mode mode, c
 }
 
 Status TestSshd::run(Mode mode, const SshdSettings& settings) {
-  // What ssh.service makes for itself, where that does not run. It may stay: that service would make it, too.
-  mkdir("/run/sshd", 0755);
   Program program{{"/usr/bin/systemd-run", "--quiet", "--collect", "--service-type=exec", "--unit=" + world_.who().name,
                    "--description=sshd of hallpass's self-test", "-p", kUnitLimit, "-p", "TimeoutStopSec=2", "--",
                    "/usr/bin/nsenter", "--mount=/proc/" + std::to_string(getpid()) + "/ns/mnt", "--"},

@@ -42,6 +42,7 @@ void add_words(std::string& text, const std::string& of, const std::string& word
 }  // namespace
 
 std::string Trials::accepts_configuration() {
+  make_sshd_directory();
   const ProgramEnd end = run_program({{"/usr/sbin/sshd", "-t"}, {}});
   if (end.exited && end.status == 0) return "";
   return "sshd would not start again: sshd -t " + words_of(end) + "\nCorrect what it names.";

@@ -1,9 +1,15 @@
 #include "agent/setup/sshd_settings.h"
 
+#include <sys/stat.h>
+
 #include "agent/program.h"
 #include "core/values/text.h"
 
 namespace hallpass {
+
+void make_sshd_directory() {
+  mkdir("/run/sshd", 0755);
+}
 
 SshdSettings SshdSettings::parse(std::string_view text) {
   SshdSettings settings;
@@ -24,6 +30,7 @@ Result<SshdSettings> SshdSettings::read(std::string_view user) {
     program.argv.emplace_back("-C");
     program.argv.push_back("user=" + std::string(user) + ",host=localhost,addr=127.0.0.1");
   }
+  make_sshd_directory();
   const ProgramEnd end = run_program(program);
   if (!end.exited) return Error{Errc::unavailable, "sshd -T " + end.fault};
   if (end.status != 0) return Error{Errc::unavailable, "sshd -T refuses its configuration: " + end.errors};

@@ -10,6 +10,10 @@
 
 namespace hallpass {
 
+// What ssh.service makes for itself before any sshd starts, -t and -T too: missing where that has not run yet, as behind
+// ssh.socket. It may stay.
+void make_sshd_directory();
+
 class SshdSettings {
  public:
   // Runs sshd -T for `user` (empty: without -C, the global part). Errors: unavailable (sshd is missing, or its words
