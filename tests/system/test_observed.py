@@ -1,6 +1,7 @@
 """Observe mode on a real host, summed up: who would have been refused, and whether the lines that `hallpass host observed` prints let them in
 once they stand in the policy. One host for all; the tests follow each other."""
 import json
+import re
 import tomllib
 
 import pytest
@@ -125,6 +126,20 @@ def test_entries_of_others_do_not_count(site):
                   stdin="MESSAGE=forged\nHALLPASS_EVENT=login_would_refuse\nHALLPASS_ACCOUNT=forged\nHALLPASS_WHY=no_grant\n")
     site.host.await_journal(HALLPASS_ACCOUNT="forged")
     assert not rows(observed(site, "--json")["refused"], account="forged")
+
+
+def test_what_enforcing_would_make_of_each(site):
+    """`enable` says it before anything is tried; a dry run changes nothing."""
+    r = site.host.run("hallpass", "host", "enable", "--dry-run", timeout=120)
+    assert r.ok, repr(r)
+    table = {line.split()[0]: line for line in r.out.splitlines() if re.match(r"\S+ +(refused|needs a grant|as before) ", line)}
+    for account, words in {"ansible": r"refused +2 .* 1 +no runbook names it; automation: its name", "courier": r"refused +3 .*automation: it never logs in",
+                           "app": r"refused +1 .*no runbook names it$", "dora": r"refused +1 .*no runbook names it$", "root": r"refused +0 ",
+                           "alice": r"needs a grant +2 .* 1 +alice's own account$", "deploy": r"needs a grant +0 +- +0 +runbook deploy$",
+                           "rescue": r"as before +0 .* 1 +in the group hallpass-exempt$"}.items():
+        assert re.search(words, table.get(account, "")), f"{account}: {words!r} is not in\n{r.out}"
+    assert "Programs that will be locked out: " in r.out and "usermod -aG hallpass-exempt" in r.out
+    assert list(table)[0] == "courier", "refused first, and of these who logs in most"
 
 
 def test_the_lines_let_them_in(site, keys):
