@@ -136,6 +136,7 @@ void Findings::add(Severity severity, std::string code, std::string where, std::
   // The host's own words may come with line ends.
   const auto line = [](std::string text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    std::erase(text, '\r');
     std::replace(text.begin(), text.end(), '\n', ' ');
     return printable(text, kMaxLineBytes);
   };

@@ -154,7 +154,8 @@ void SshdCheck::root_login() {
 void SshdCheck::exempt_keys() {
   for (const Asked& asked : exempt_) {
     const auto patterns = words_of(asked.settings.get("authorizedkeysfile"));
-    if (!authorized_keys(facts_.layout, *asked.account, patterns).empty() || asked.account->has_password) continue;
+    if (!authorized_keys(facts_.layout, *asked.account, patterns).empty()) continue;
+    if (asked.account->has_password && by_password(asked.settings) != nullptr) continue;
     const bool read = !asked.settings.is("authorizedkeysfile", "none");
     found_.warning(
         "exempt_without_key", asked.account->name,

@@ -94,8 +94,9 @@ struct World {
     write("/etc/passwd",
           "root:x:0:0::/root:/bin/bash\nalice:x:1001:1001::/home/alice:/bin/bash\nbob:x:1002:1002::/home/bob:/bin/sh\n"
           "deploy:x:1003:1003::/home/deploy:/bin/bash\nrescue:x:1004:1004::/home/rescue:/bin/bash\n");
-    write("/etc/shadow", "rescue:$6$abcdefgh$ijklmnopqrstuvwxyz:20000::::::\n");
+    write("/home/rescue/.ssh/authorized_keys", TestKey::plain("rescue").line() + "\n");
     write("/etc/group", "hallpass-exempt:x:900:rescue\nops:x:50:bob\n");
+    programs.settings["rescue"] = "authorizedkeysfile .ssh/authorized_keys\n";
     write("/etc/pam.d/sshd", kDebian);
     write("/etc/pam.d/common-account",
           "account [success=1 default=ignore] pam_unix.so\naccount requisite pam_deny.so\n");
@@ -187,8 +188,23 @@ const Case kCases[] = {
          text.insert(at + 15, " exempt_group=ops");
        w.write("/etc/pam.d/sshd", text);
        w.write("/home/bob/.ssh/authorized_keys", "");
+       w.programs.settings.erase("rescue");
+       std::filesystem::remove(w.root.layout.at("/home/rescue/.ssh/authorized_keys"));
      },
      "exempt_without_key ", "bob"},
+    {"an exempt account with a password that sshd does not take",
+     [](World& w) {
+       std::filesystem::remove(w.root.layout.at("/home/rescue/.ssh/authorized_keys"));
+       w.write("/etc/shadow", "rescue:$6$abcdefgh$ijklmnopqrstuvwxyz:20000::::::\n");
+     },
+     "exempt_without_key ", "rescue"},
+    {"an exempt account with a password that sshd takes",
+     [](World& w) {
+       std::filesystem::remove(w.root.layout.at("/home/rescue/.ssh/authorized_keys"));
+       w.write("/etc/shadow", "rescue:$6$abcdefgh$ijklmnopqrstuvwxyz:20000::::::\n");
+       w.programs.settings["rescue"] = "authorizedkeysfile .ssh/authorized_keys\npasswordauthentication yes\n";
+     },
+     ""},
     {"no systemd to ask", [](World& w) { w.programs.states.clear(); }, "not_checked ", "systemctl"},
     {"no accounts to read", [](World& w) { std::filesystem::remove(w.root.layout.at("/etc/passwd")); },
      // Then the policy's accounts seem to be missing, too.
