@@ -239,7 +239,7 @@ std::string Invocation::hint() const {
 }
 
 std::string Invocation::listing() const {
-  if (!session_) return {};
+  if (!session_ || !no_grants_.empty()) return {};
   const Result<SnapshotReader> store = SnapshotReader::open();
   if (!store) return {};
   const std::optional<UnixTime> at = deciding_time(*store, read_clock());

@@ -45,6 +45,8 @@ class Invocation {
   // For people; empty: nothing to say.
   std::string hint() const;
   std::string listing() const;
+  // The caller's session is known, but nothing in it can be used: hint() says why.
+  bool has_idle_grants() const { return session_.has_value() && !no_grants_.empty(); }
   std::string sudoers_refused() const;
   std::string end_words(int wait_status) const;
   const std::string& refusal() const { return refusal_; }

@@ -220,6 +220,7 @@ int list(int argc, char* const argv[], int verbose, const char* user, const char
     const bool own = user == nullptr;
     const std::string grants = own && argc == 0 ? call->listing() : std::string();
     say(SUDO_CONV_INFO_MSG, grants);
+    if (own && argc == 0 && call->has_idle_grants()) say(SUDO_CONV_ERROR_MSG, call->hint());
     if (!own && call->standing_denied()) return refuse(call->hint(), "only its grants count in this session", errstr);
     if (own && call->standing_denied() && !call->by_grant()) {
       if (argc == 0) {

@@ -174,7 +174,7 @@ SPOILED = {
             {"/usr/bin/sudo": (0o755, "#!/bin/sh\n[ \"$1\" = -V ] || exec sudo.kept \"$@\"\nsudo.kept -V | grep -v hallpass\n")}],
          ["sudo -V does not name it"]),
     "a sudo plugin that everybody can write":
-        (SUDO[3], OBSERVE + SUDO, lambda h: [(PLUGIN, f"chmod 0666 {PLUGIN}")],
+        (SUDO[2], OBSERVE + SUDO, lambda h: [(PLUGIN, f"chmod 0666 {PLUGIN}")],
          ["grants do not count here: hallpass_sudo.so or its folder has the wrong owner or mode"]),
     "a sudo that lists nothing":
         (SUDO[2], OBSERVE + SUDO, lambda h: [{"/usr/bin/sudo": (0o755, "#!/bin/sh\n[ \"$2\" = -l ] || exec sudo.kept \"$@\"\necho no >&2\n")}],
