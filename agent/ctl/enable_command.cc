@@ -92,15 +92,21 @@ bool passes_self_test(const Layout& layout, const Changes& changes, const Wanted
 }
 
 // What somebody who was killed left: gone before anything new begins.
-bool take_up_interrupted(const Layout& layout, const ActivationState& state) {
+bool take_up_interrupted(const Layout& layout, const ActivationState& state, bool dry_run) {
   if (!activation_interrupted(layout)) return true;
+  if (dry_run) {
+    complain(
+        "an earlier change of this host was interrupted (" + words_of(state.now) +
+        "), which enable would take back first: `hallpass host way-back` does so. Nothing was changed (--dry-run)");
+    return false;
+  }
   say("An earlier change of this host was interrupted (" + words_of(state.now) + "): taking it back first.\n");
-  return run_way_back(layout, true) == kFine;
+  return run_way_back(layout, "it was interrupted") == kFine;
 }
 
-bool may_begin(const Layout& layout, ActivationState& state) {
+bool may_begin(const Layout& layout, ActivationState& state, bool dry_run) {
   Result<ActivationState> found = read_activation(layout);
-  if (found && !take_up_interrupted(layout, *found)) return false;
+  if (found && !take_up_interrupted(layout, *found, dry_run)) return false;
   if (found) found = read_activation(layout);
   if (!found) {
     complain(found.error().message);
@@ -145,7 +151,7 @@ std::string what_to_type(const ActivationState& state, Seconds within) {
 // Everything in the way of `why`: back, at once.
 int back_at_once(const Layout& layout, const std::string& why) {
   complain(why + ". Going back at once");
-  return run_way_back(layout, true) == kFine
+  return run_way_back(layout, why) == kFine
              ? complain("everything is as before")
              : complain(
                    "going back failed, too. It is tried again every minute: `journalctl -u hallpass-way-back`, "
@@ -166,7 +172,7 @@ int apply(const Layout& layout, const Changes& changes, const Wanted& wanted, Se
   if (const Status armed = arm_way_back(layout, within); !armed)
     return complain("the way back cannot be armed: " + armed.error().message + ". Nothing was changed");
   if (const Status applied = apply_changes(layout, changes, wanted, within); !applied) {
-    disarm_way_back(layout);
+    (void)keep_way_back(layout);
     return complain(applied.error().message);
   }
   if (const Status done = put_in_force(layout, changes, signals); !done)
@@ -188,8 +194,10 @@ int run_enable(const Layout& layout, const Typed& typed) {
     complain("--within takes 30s to 1h, such as 5m");
     return kUsage;
   }
+  const EnableTurn turn(layout);
+  if (!turn.taken()) return complain("another `hallpass host enable` runs on this host: wait until it has ended");
   ActivationState state;
-  if (!may_begin(layout, state)) return kWrong;
+  if (!may_begin(layout, state, typed.dry_run)) return kWrong;
   const Wanted wanted{typed.observe ? Mode::observe : Mode::enforce, typed.sudo || state.now.sudo};
   const Result<Changes> changes = plan_changes(layout, wanted);
   if (!changes) return complain(changes.error().message);
@@ -232,7 +240,7 @@ int run_confirm(const Layout& layout) {
   const SignalsHeld signals;
   if (const Status confirmed = confirm_activation(layout); !confirmed)
     return complain("not confirmed: " + confirmed.error().message);
-  disarm_way_back(layout);
+  (void)keep_way_back(layout);
   publish_activation(layout);
   report(layout, EventRecord(Event::activation_confirmed, "hallpass: " + words_of(state->now) + ", confirmed")
                      .with("WHY", words_of(state->now)));
@@ -247,7 +255,8 @@ int run_disable(const Layout& layout, const Typed& typed) {
   const Status done = typed.sudo ? deactivate_sudo(layout, told) : deactivate(layout, told);
   for (const std::string& line : told) say(line + "\n");
   const Status reloaded = typed.sudo ? Status(Unit{}) : reload_or_restart(layout);
-  if (done && !typed.sudo) disarm_way_back(layout);
+  if (done && !typed.sudo) (void)keep_way_back(layout);
+  if (!typed.sudo) clean_after_self_test(layout);
   publish_activation(layout);
   if (!done) return complain(done.error().message + ". The other files are done; cure that and type it again");
   report(layout, EventRecord(Event::activation_ended,
@@ -307,7 +316,7 @@ void add_enable_commands(CLI::App& app, const Layout& layout, int& code) {
   trial->callback([&layout, &code, typed] { code = run_self_test(layout, *typed); });
   CLI::App* back = app.add_subcommand("way-back", "for systemd")->group("");
   back->add_flag("--at-boot", typed->at_boot, "as without it");
-  back->callback([&layout, &code] { code = run_way_back(layout, false); });
+  back->callback([&layout, &code] { code = run_way_back(layout); });
 }
 
 }  // namespace hallpass

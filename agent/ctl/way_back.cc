@@ -105,7 +105,8 @@ Status reload_or_restart(const Layout& layout) {
   return reloaded;
 }
 
-int run_way_back(const Layout& layout, bool now) {
+int run_way_back(const Layout& layout, const std::string& because) {
+  const bool now = !because.empty();
   if (layout.root.empty() && geteuid() != 0) return complain("this is for root: put sudo before it");
   if (is_ending(layout)) return finish_ending(layout);
   const Result<ActivationState> state = read_activation(layout);
@@ -124,11 +125,12 @@ int run_way_back(const Layout& layout, bool now) {
   const Status reloaded = reload_or_restart(layout);
   if (now) (void)keep_way_back(layout);
   publish_activation(layout);
+  const std::string why = now ? because : state->other_boot ? "this host was booted" : "nobody confirmed it in time";
   const std::string what =
-      "hallpass on this host went back to " + words_of(state->before) + ": nobody confirmed " + words_of(state->now);
+      "hallpass on this host went back from " + words_of(state->now) + " to " + words_of(state->before) + ": " + why;
   report(layout, EventRecord(Event::activation_went_back, what)
                      .with("WHY", words_of(state->now) + " -> " + words_of(state->before) +
-                                      (told.empty() ? "" : "; " + joined(told))));
+                                      (now ? ": " + because : "") + (told.empty() ? "" : "; " + joined(told))));
   for (const std::string& line : told) std::printf("%s\n", line.c_str());
   if (!now) tell_terminals(layout, what + ".");
   return reloaded ? kFine : way_back_failed(layout, "the files are back, but " + reloaded.error().message);

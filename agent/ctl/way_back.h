@@ -11,10 +11,25 @@
 
 namespace hallpass {
 
-// Takes a pending change back when its time is up (`now`: at once), finishes a deactivation that was killed, and
-// removes what killed ones left. Does nothing when there is nothing to do. Returns the exit code; after a failure
-// systemd tries again.
-int run_way_back(const Layout& layout, bool now);
+// The right to change this host by `enable`, which one process has at a time, from its first look to its last word. It
+// ends with that process, however that ends. Nothing that leads back asks for it.
+class EnableTurn {
+ public:
+  explicit EnableTurn(const Layout& layout);
+  ~EnableTurn();
+  EnableTurn(const EnableTurn&) = delete;
+  EnableTurn& operator=(const EnableTurn&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  int fd_ = -1;
+  bool taken_ = true;  // also where there is nothing to lock yet
+};
+
+// Takes a pending change back when its time is up or its `enable` was killed half-way (`now`: at once), finishes a
+// deactivation that was killed, and removes what killed ones left. Does nothing when there is nothing to do, but arms
+// the timer again for what waits. Returns the exit code; after a failure systemd tries again.
+int run_way_back(const Layout& layout, const std::string& because = "");
 
 // systemd and sshd have the files as they stand. A reload that fails becomes a restart, which ends no session.
 Status reload_or_restart(const Layout& layout);
