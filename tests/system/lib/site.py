@@ -38,7 +38,7 @@ def pam_sshd(options="") -> str:
 class Site:
     def __init__(self, stage, fleet=None, *, users=("alice", "bob", "carol"), shared=("deploy",), hostname="web-3",
                  labels='{ env = "prod", role = "web" }', clock=False, sshd="", pam=None, options="", host_toml="", files=None,
-                 before_boot=(), binds=None, policy=True, enforce=True):
+                 before_boot=(), binds=None, policy=True, enforce=True, size="2G"):
         self.fleet = fleet or Fleet()
         self._own_fleet = fleet is None
         self.keep = set()       # ids of grants for a whole module
@@ -60,7 +60,7 @@ class Site:
             pre[f"{INBOX}/policy.toml.sig"] = self.fleet.sign_policy(text)
         pre.update(files or {})
         self.host = Host(hostname=hostname, users=accounts, groups=["hallpass-exempt"], trees=[stage], files=pre, clock=clock,
-                         before_boot=before_boot, binds=binds,
+                         before_boot=before_boot, binds=binds, size=size,
                          links={"/etc/systemd/system/multi-user.target.wants/hallpass-agent.service":
                                 "/usr/lib/systemd/system/hallpass-agent.service"})
 
