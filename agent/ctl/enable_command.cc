@@ -145,7 +145,9 @@ std::string what_to_type(const ActivationState& state, Seconds within) {
          format_duration(within) + "). Then this host goes back to " + words_of(state.before) +
          " by itself, unless you confirm.\n\nLeave this session open. In another window log in ANEW (no multiplexed "
          "connection) and type:\n\n    ssh -o ControlPath=none " +
-         printable(name.data(), 64) + "\n    sudo hallpass host confirm\n\nTo go back at once: hallpass host disable\n";
+         printable(name.data(), 64) + "\n    sudo hallpass host confirm\n\nTo " +
+         (state.before.mode == Mode::off ? "go back at once" : "switch all of hallpass off at once") +
+         ": hallpass host disable\n";
 }
 
 // Everything in the way of `why`: back, at once.
