@@ -64,7 +64,7 @@ class Terminal:
     def _send(self, line):
         os.write(self._master, (line + "\n").encode())
 
-    def type(self, lines, answers=(), timeout=60) -> str:
+    def type(self, lines, answers=(), timeout=180) -> str:
         """Types one command, of one or more lines, and the answers to its questions. What it wrote."""
         answers, out = list(answers), ""
         for number, line in enumerate(lines):
@@ -86,7 +86,7 @@ class Terminal:
                 raise Stuck(f"{'the command is not complete' if last else 'the command ended early'}: {lines}\n{out}")
         return out
 
-    def appears(self, timeout=60) -> str:
+    def appears(self, timeout=180) -> str:
         """What comes by itself, until the prompt is back."""
         return self._until("prompt again", [PROMPT], timeout)[0]
 
