@@ -242,24 +242,25 @@ def test_a_host_that_nobody_confirmed_went_back_by_itself(story, refused):
 
 @pytest.fixture
 def another(story):
-    """another(name, **variables): a further host of the inventory, before the others."""
+    """another(first, last): further hosts of the inventory, {name: variables}."""
     usual = story.control.hosts
 
-    def add(name, **variables):
-        story.control.hosts = {name: variables, **usual}
+    def add(first, last=None):
+        story.control.hosts = {**first, **usual, **(last or {})}
     yield add
     story.control.hosts = usual
 
 
 def test_a_host_that_cannot_be_reached_ends_the_rollout(story, refused, another):
-    another("gone", ansible_host=story.laptop.address)   # nothing listens there
+    another({"gone": {"ansible_host": story.laptop.address}})   # nothing listens there
     assert_stopped(story.play("rollout.yml", "--limit", "gone,db-1", hallpass_mode="off"), [], at="gone")
 
 
 def test_a_host_that_is_lost_on_the_way_ends_the_rollout_after_its_wave(story, refused, another):
-    """An unreachable host is no failure for Ansible. This one is db-1 under a second name, and moves to another port."""
-    another("lost", **story.control.hosts["db-1"], hallpass_name="db-1", ansible_port="{{ 1 if hallpass_sysusers is defined else 22 }}")
-    played = story.play("rollout.yml", "--limit", "lost,db-1,web-1", hallpass_mode="off", hallpass_waves=[2, "100%"])
+    """An unreachable host is no failure for Ansible. The first and the last are db-1 under other names; the first moves to another port."""
+    same = {**story.control.hosts["db-1"], "hallpass_name": "db-1"}
+    another({"lost": {**same, "ansible_port": "{{ 1 if hallpass_sysusers is defined else 22 }}"}}, {"after": same})
+    played = story.play("rollout.yml", "--limit", "lost,db-1,after", hallpass_mode="off", hallpass_waves=[2, "100%"])
     assert not played.ok and sorted(played.recap) == ["db-1", "lost"], repr(played)
     assert played.recap["lost"][2:] == (1, 0) and "Lost in this wave: lost" in played.out, repr(played)
 
