@@ -55,6 +55,14 @@ std::string sshd_unit() {
   return "";
 }
 
+// Behind ssh.socket a reloaded sshd has lost the socket, cannot bind its port and ends; a restart gives it the socket
+// again, and ends no session.
+std::string reload_verb(const std::string& unit) {
+  for (const std::string& by : words_of(property(unit, "TriggeredBy")))
+    if (by.ends_with(".socket") && property(by, "ActiveState") == "active") return "try-restart";
+  return "reload";
+}
+
 // What the kernel told the program of this process when it was executed: random addresses, another set each time.
 std::string execution_of(const std::string& pid) {
   const Result<std::string> told =
@@ -196,8 +204,8 @@ Status reload_services(const Layout& layout, const Changes& changes) {
   if (unit.empty()) return Unit{};
   const std::string pid = property(unit, "MainPID"), execution = execution_of(pid);
   // The way back is ordered before sshd, for boots: without this option the job would wait for the very unit that asks.
-  if (const Status reloaded = run({kSystemctl, "--job-mode=ignore-dependencies", "reload", unit}); !reloaded)
-    return reloaded;
+  const Status reloaded = run({kSystemctl, "--job-mode=ignore-dependencies", reload_verb(unit), unit});
+  if (!reloaded) return reloaded;
   await_new_execution(pid, execution);
   return Unit{};
 }
