@@ -25,8 +25,8 @@ void check_file(const char* path, const char* code, const std::vector<Diagnostic
 }
 
 // The path, and each directory and link on the way to what it really is: the sudo plugin runs nothing that somebody
-// else could put in the place of what the policy means. Empty: all are root's.
-std::string foreign_part(const HostFacts& facts, const std::string& path) {
+// else than root and the user whom it runs as could put in the place of what the policy means. Empty: all are theirs.
+std::string foreign_part(const HostFacts& facts, const std::string& path, const Account* as) {
   std::vector<std::string> spellings = {path};
   if (char* real = ::realpath(facts.layout.at(path).c_str(), nullptr); real != nullptr) {
     const std::string resolved(real);
@@ -39,10 +39,22 @@ std::string foreign_part(const HostFacts& facts, const std::string& path) {
       const std::string part = spelled.substr(0, end);
       if (::lstat(facts.layout.at(part).c_str(), &st) != 0) continue;
       const bool others = !S_ISLNK(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-      if (st.st_uid != facts.owner || others) return part;
+      const bool kept = st.st_uid == facts.owner || (as != nullptr && st.st_uid == as->uid);
+      if (!kept || others) return part;
     }
   }
   return {};
+}
+
+void add_once(std::vector<std::string>& words, const std::string& word) {
+  if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
+}
+
+// "/usr/bin/journalctl or /bin/journalctl"
+std::string any_of_them(const std::vector<std::string>& paths) {
+  std::string text;
+  for (const std::string& path : paths) text += (text.empty() ? "" : " or ") + path;
+  return text;
 }
 
 void check_commands(const HostFacts& facts, const Runbook& runbook, Findings& found) {
@@ -53,10 +65,10 @@ void check_commands(const HostFacts& facts, const Runbook& runbook, Findings& fo
       if (facts.exists(path)) here.push_back(path);
     }
     if (!command.executables.empty() && here.empty() && command.executables[0].find("${") == std::string::npos)
-      missing.push_back(listed(command.executables));
+      add_once(missing, any_of_them(command.executables));
     for (const std::string& path : here) {
-      const std::string part = foreign_part(facts, path);
-      if (!part.empty() && std::find(foreign.begin(), foreign.end(), part) == foreign.end()) foreign.push_back(part);
+      const std::string part = foreign_part(facts, path, facts.account(command.as_user));
+      if (!part.empty()) add_once(foreign, part);
     }
   }
   if (!missing.empty())
@@ -69,11 +81,12 @@ void check_commands(const HostFacts& facts, const Runbook& runbook, Findings& fo
                   "`chown root: " + part + " && chmod go-w " + part + "`");
 }
 
-// Names that NSS knows although /etc/passwd does not: a directory's.
-std::set<std::string> known_elsewhere(const HostFacts& facts, const std::set<std::string>& names) {
+// Names that NSS knows although the host's own file does not: a directory's.
+std::set<std::string> known_elsewhere(const HostFacts& facts, const std::set<std::string>& names,
+                                      const char* database = "passwd") {
   std::set<std::string> known;
   if (names.empty()) return known;
-  Program getent{{"/usr/bin/getent", "passwd"}, {}};
+  Program getent{{"/usr/bin/getent", database}, {}};
   getent.argv.insert(getent.argv.end(), names.begin(), names.end());
   const ProgramEnd end = facts.programs.run(getent);
   for (const std::string_view line : lines_of(end.output)) known.emplace(line.substr(0, line.find(':')));
@@ -121,6 +134,33 @@ void check_accounts(const HostFacts& facts, Findings& found) {
   }
 }
 
+// Whom commands run as.
+void check_run_as(const HostFacts& facts, Findings& found) {
+  if (!facts.accounts_fault.empty()) return;
+  std::map<std::string, std::string> users, groups;  // with a runbook that names them
+  for (const auto& [runbook, people] : facts.runbooks_here()) {
+    for (const Command& command : runbook->sudo) {
+      if (facts.account(command.as_user) == nullptr) users.emplace(command.as_user, runbook->name);
+      if (!command.as_group.empty()) groups.emplace(command.as_group, runbook->name);
+    }
+  }
+  const auto tell = [&](const std::map<std::string, std::string>& named, const char* database, const std::string& kind,
+                        const std::string& add) {
+    std::set<std::string> names;
+    for (const auto& [name, runbook] : named) names.insert(name);
+    const std::set<std::string> known = known_elsewhere(facts, names, database);
+    for (const auto& [name, runbook] : named) {
+      if (known.count(name) != 0) continue;
+      found.warning("run_as_missing", name,
+                    "is not a " + kind + " here, but runbook " + runbook + " runs commands as it",
+                    "`" + add + " --system " + name +
+                        "`, by installing what brings it, or take this host out of its rules' targets");
+    }
+  };
+  tell(users, "passwd", "user", "useradd");
+  tell(groups, "group", "group", "groupadd");
+}
+
 }  // namespace
 
 void check_policy(const HostFacts& facts, Findings& found) {
@@ -147,6 +187,7 @@ void check_policy(const HostFacts& facts, Findings& found) {
 
 void check_runbooks(const HostFacts& facts, Findings& found) {
   check_accounts(facts, found);
+  check_run_as(facts, found);
   for (const auto& [runbook, people] : facts.runbooks_here()) check_commands(facts, *runbook, found);
 }
 

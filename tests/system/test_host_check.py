@@ -381,7 +381,8 @@ def test_runbooks(checked):
                            "report": fleet.runbook("deploy", more=command % "/usr/local/bin/report"),
                            "foreign": fleet.runbook("deploy", more=command % "/opt/tools/run"),
                            "elsewhere": fleet.runbook("nowhere", more=command % "/nowhere")})
-    fleet.rules.append(fleet.rule(["lost", "mute", "report", "foreign"], ["alice"]))
+    fleet.runbooks["ghost"] = fleet.runbook("deploy", more='shared_sudo = true\nsudo = [ { as = "ghost", run = ["/usr/bin/id"] } ]\n')
+    fleet.rules.append(fleet.rule(["lost", "mute", "report", "foreign", "ghost"], ["alice"]))
     fleet.rules.append(fleet.rule(["elsewhere"], ["alice"], targets=("env=test",)))
     fleet.groups["sre"] = ["alice", "ben"]
     do(site, "useradd -s /usr/sbin/nologin -p '*' mute; mkdir -p /opt/tools; cp /bin/true /opt/tools/run; chmod o+w /opt/tools; "
@@ -389,7 +390,7 @@ def test_runbooks(checked):
     site.publish_policy()
     site.host.await_journal(HALLPASS_EVENT="policy_accepted", HALLPASS_POLICY=str(fleet.version))
     expected = {"account_missing": ("warning", "lost", None), "account_no_shell": ("warning", "mute", None),
-                "person_without_account": ("note", "ben", None), "command_foreign": ("warning", "/opt/tools", None),
+                "run_as_missing": ("warning", "ghost", None), "person_without_account": ("note", "ben", None), "command_foreign": ("warning", "/opt/tools", None),
                 "command_missing": ("warning", "runbook report", "install -D -m 0755 /bin/true /usr/local/bin/report"),
                 "sudo_not_wrapped": ("note", "/etc/sudo.conf", lambda s: s.host.write("/etc/sudo.conf", SUDO_CONF))}
 
