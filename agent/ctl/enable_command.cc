@@ -271,6 +271,17 @@ int run_disable(const Layout& layout, const Typed& typed) {
   return kFine;
 }
 
+// A package of sshd's or somebody's editor may have taken hallpass out again.
+void say_what_differs(const Layout& layout, const ActivationState& state) {
+  if ((layout.root.empty() && geteuid() != 0) || state.pending) return;
+  const Result<Changes> changes = plan_changes(layout, state.now);
+  if (!changes) return;
+  for (const FileChange& change : *changes)
+    say(change.path +
+        " is not as that needs it: `hallpass host enable --dry-run` shows what differs, `hallpass host "
+        "check` what it means\n");
+}
+
 int run_activation(const Layout& layout, bool as_json) {
   const Result<ActivationState> state = read_activation_or_published(layout);
   if (!state) return complain(state.error().message);
@@ -282,6 +293,7 @@ int run_activation(const Layout& layout, bool as_json) {
   if (state->pending)
     say("Not confirmed yet: goes back to " + words_of(state->before) + " at " + format_time(state->deadline) +
         " unless `hallpass host confirm` is typed from a new login.\n");
+  say_what_differs(layout, *state);
   return kFine;
 }
 

@@ -50,8 +50,10 @@ std::string property(const std::string& unit, const std::string& name) {
 }
 
 std::string sshd_unit() {
-  for (const char* unit : {"ssh.service", "sshd.service"})
-    if (property(unit, "ActiveState") == "active") return unit;
+  for (const char* unit : {"ssh.service", "sshd.service"}) {
+    const std::string state = property(unit, "ActiveState");
+    if (state == "active" || state == "reloading" || state == "activating") return unit;
+  }
   return "";
 }
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from .lib.activation import activation, confirm, host_command, manifest, plain_site
+from .lib.activation import activation, confirm, host_command, manifest, plain_site, switch_on
 from .lib.host import eventually
 
 SOCKET = ["sh", "-c", "cd /etc/systemd/system && mkdir -p sockets.target.wants && ln -s /lib/systemd/system/ssh.socket sockets.target.wants/ "
@@ -158,3 +158,12 @@ def test_others_cannot_hold_the_lock_of_the_self_test(site):
     assert running.returncode == 0, out
     assert "Permission denied" in opened.err, repr(opened)
     assert not place.exists()
+
+
+def test_activation_tells_when_the_files_say_something_else(site):
+    switch_on(site, "--observe")
+    assert "is not as that needs it" not in host_command(site, "activation", check=True).out
+    text = site.host.path("/etc/pam.d/sshd").read_text()
+    site.host.write("/etc/pam.d/sshd", "".join(line for line in text.splitlines(True) if "pam_hallpass" not in line))
+    told = host_command(site, "activation", check=True).out
+    assert told.startswith("observe") and "/etc/pam.d/sshd is not as that needs it" in told, told
