@@ -15,6 +15,7 @@ CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: takes long; run by ./test soak")
+    config.addinivalue_line("markers", "thorough: more of the same than every run has time for; run by ./test packages")
     if os.getuid() != 0:
         raise pytest.UsageError("booting hosts needs root: sudo ./test system")
     private_mounts()

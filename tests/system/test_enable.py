@@ -155,6 +155,7 @@ def reload_by(site, command):
     site.host.run("systemctl", "daemon-reload", check=True)
 
 
+@pytest.mark.thorough
 def test_an_sshd_that_does_not_take_it_goes_back_at_once(site):
     reload_by(site, "/bin/false")
     try:
@@ -166,6 +167,7 @@ def test_an_sshd_that_does_not_take_it_goes_back_at_once(site):
     assert_as_before(site)
 
 
+@pytest.mark.thorough
 def test_ctrl_c_goes_back_at_once(site):
     reload_by(site, "/bin/sleep 2")
     try:
@@ -216,10 +218,12 @@ def kills_of(site, before, args, steps, soak):
         assert_works_and_recovers(site, f"{' '.join(args)}, killed at call {n} of {total}")
 
 
+@pytest.mark.thorough
 def test_killed_while_it_is_switched_on(site):
     kills_of(site, lambda: None, ["enable", "--sudo"], (14,), soak=False)
 
 
+@pytest.mark.thorough
 def test_killed_while_it_is_switched_off(site):
     kills_of(site, lambda: host_command(site, "enable"), ["disable"], (15,), soak=False)
 

@@ -188,6 +188,7 @@ SPOILED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SPOILED)
 def test_a_spoiled_host_fails_one_trial(host, name):
     trial, wanted, steps, words = SPOILED[name]
@@ -214,6 +215,7 @@ Match User hallpass-*
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wanted", [ENFORCE, OBSERVE], ids=["enforce", "observe"])
 def test_the_sites_own_rules_about_who_may_knock_are_set_aside(host, wanted):
     """Whom the site lets in is not what is tried: the throw-away account must not need to be named in AllowUsers or access.conf."""
@@ -233,6 +235,7 @@ def test_the_sites_own_rules_about_who_may_knock_are_set_aside(host, wanted):
     assert "port 22" not in trials.details[START[1]]
 
 
+@pytest.mark.thorough
 def test_a_site_that_accepts_only_security_keys(host):
     """The self-test has none: its sshd alone accepts another."""
     with changed(host, {f"{DROP_INS}/01-site.conf": "PubkeyAcceptedAlgorithms sk-ssh-ed25519@openssh.com\n"}):
@@ -277,6 +280,7 @@ def test_who_is_interrupted_leaves_nothing(host, number):
         assert not accounts(host)
 
 
+@pytest.mark.thorough
 def test_what_is_left_when_all_of_it_is_killed_is_removed(host):
     with nothing_left(host):
         started(host)
@@ -289,6 +293,7 @@ def test_what_is_left_when_all_of_it_is_killed_is_removed(host):
         assert not accounts(host)
 
 
+@pytest.mark.thorough
 def test_two_at_once_wait_for_each_other(host):
     with nothing_left(host):
         started(host, "--observe")
