@@ -31,7 +31,8 @@ class EnableTurn {
 // the timer again for what waits. Returns the exit code; after a failure systemd tries again.
 int run_way_back(const Layout& layout, const std::string& because = "");
 
-// systemd and sshd have the files as they stand. A reload that fails becomes a restart, which ends no session.
+// systemd and sshd have the files as they stand. A reload that fails becomes a restart, which ends no session, but only
+// where sshd would come up again.
 Status reload_or_restart(const Layout& layout);
 
 // The event goes to the journal; with a root of a test's nowhere.

@@ -194,6 +194,14 @@ Status keep_way_back(const Layout& layout) {
   return arm_way_back(layout, std::max(left, std::chrono::seconds{1}));
 }
 
+Status sshd_would_start() {
+  make_sshd_directory();
+  const Status fit = run({"/usr/sbin/sshd", "-t"});
+  if (fit) return fit;
+  return Error{Errc::unavailable,
+               fit.error().message + ": correct what it names (`sshd -t`), then `systemctl reload ssh`"};
+}
+
 Status reload_services(const Layout& layout, const Changes& changes) {
   if (!layout.root.empty()) return Unit{};
   const auto changed = [&](std::string_view folder) {
@@ -206,7 +214,9 @@ Status reload_services(const Layout& layout, const Changes& changes) {
   if (unit.empty()) return Unit{};
   const std::string pid = property(unit, "MainPID"), execution = execution_of(pid);
   // The way back is ordered before sshd, for boots: without this option the job would wait for the very unit that asks.
-  const Status reloaded = run({kSystemctl, "--job-mode=ignore-dependencies", reload_verb(unit), unit});
+  const std::string verb = reload_verb(unit);
+  if (const Status fit = verb == "reload" ? Status(Unit{}) : sshd_would_start(); !fit) return fit;
+  const Status reloaded = run({kSystemctl, "--job-mode=ignore-dependencies", verb, unit});
   if (!reloaded) return reloaded;
   await_new_execution(pid, execution);
   return Unit{};

@@ -26,6 +26,9 @@ Status keep_way_back(const Layout& layout);
 Status reload_services(const Layout& layout, const Changes& changes);
 Status reload_services(const Layout& layout);  // both
 
+// An sshd that is stopped now would come up again: it takes its configuration. Errors: unavailable (sshd's own words).
+Status sshd_would_start();
+
 // Connects to sshd as its configuration says where it listens, and waits for its banner. Errors: unavailable.
 Status sshd_answers(const Layout& layout);
 

@@ -167,3 +167,20 @@ def test_activation_tells_when_the_files_say_something_else(site):
     site.host.write("/etc/pam.d/sshd", "".join(line for line in text.splitlines(True) if "pam_hallpass" not in line))
     told = host_command(site, "activation", check=True).out
     assert told.startswith("observe") and "/etc/pam.d/sshd is not as that needs it" in told, told
+
+
+def test_a_mistake_of_others_in_sshds_files_does_not_end_the_sshd_that_runs(site):
+    typo = "/etc/ssh/sshd_config.d/zz-typo.conf"
+    for reload in (True, False):   # by the socket it is restarted anyway; without it, when it cannot be reloaded
+        if not reload:
+            site.host.sh("systemctl stop ssh.socket ssh.service; systemctl start ssh.service", check=True)
+        assert host_command(site, "enable").ok
+        site.host.write(typo, "Bogus yes\n")
+        try:
+            disabled = host_command(site, "disable")
+            assert disabled.code == 1 and "Bogus" in disabled.err and "zz-typo.conf" in disabled.err, repr(disabled)
+            assert activation(site)["mode"] == "off"
+            site.assert_in("rescue", site.rescue)
+        finally:
+            site.host.path(typo).unlink()
+        site.host.run("systemctl", "restart", "ssh.service", check=True)
