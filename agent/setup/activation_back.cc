@@ -113,7 +113,7 @@ const RecordedFile* find_file(const ActivationRecord& record, const std::string&
   return nullptr;
 }
 
-Status first_fault(Status so_far, const Status& next) {
+Status first_fault(const Status& so_far, const Status& next) {
   return so_far ? next : so_far;
 }
 

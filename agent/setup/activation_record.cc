@@ -166,8 +166,9 @@ std::vector<std::string> noted_directories(const Layout& layout) {
 std::string fingerprint(const std::optional<FileContent>& content) {
   if (!content) return "";
   std::array<char, 64> attributes{};
-  std::snprintf(attributes.data(), attributes.size(), " %04o %u:%u", content->mode, content->uid, content->gid);
-  return format_digest(sha256(content->bytes)) + attributes.data();
+  const int length =
+      std::snprintf(attributes.data(), attributes.size(), " %04o %u:%u", content->mode, content->uid, content->gid);
+  return format_digest(sha256(content->bytes)) + std::string(attributes.data(), static_cast<std::size_t>(length));
 }
 
 Result<ActivationRecord> read_record(const Layout& layout) {
