@@ -39,7 +39,7 @@ bool is_subject(const Login& login, const AdmissionView& a, std::string& fingerp
 
 // Whom the keys belong to; `why` is set when they do not name one person.
 struct Owner {
-  std::string subject, fingerprint, unknown;
+  std::string subject, fingerprint, looked_at;  // the last: the key at which `why` was set
   const char* why = nullptr;
   int damaged = 0;
 };
@@ -58,10 +58,8 @@ Owner owner_of(const SnapshotReader& store, const Login& login) {
       owner.fingerprint = k.fingerprint;
       return false;
     });
-    if (!found || owner.subject.empty()) {
-      owner.why = "unknown_key";
-      owner.unknown = key;
-    }
+    owner.looked_at = key;
+    if (!found || owner.subject.empty()) owner.why = "unknown_key";
     if (!same) owner.why = "keys_of_several_people";
     if (owner.why != nullptr) break;
   }
@@ -122,7 +120,7 @@ void explain_refusal(const SnapshotReader& store, const Login& login, UnixTime n
   v.damaged += owner.damaged;
   if (owner.why != nullptr) {
     v.why = owner.why;
-    if (!login.keys.empty()) v.unknown_key = owner.unknown;
+    if (v.why == "unknown_key" && !login.keys.empty()) v.unknown_key = owner.looked_at;
     v.words = owner_words(owner, login, store.meta().host);
   } else {
     v.why = "no_grant";

@@ -9,11 +9,13 @@
 namespace hallpass {
 namespace {
 
-// Does the file of logind's session say this, once? Its form is logind's own: lines KEY=VALUE, values escaped.
-bool says(const std::string& file, const std::string& line) {
-  const std::string lines = "\n" + file, key = "\n" + line.substr(0, line.find('=') + 1);
-  const auto at = lines.find(key);
-  return at != std::string::npos && at == lines.rfind(key) && lines.find("\n" + line + "\n", at) == at;
+// What a file of logind's or PID 1's says under `key` (its form is systemd's own: lines KEY=VALUE, values escaped).
+// Empty: nothing, or more than once.
+std::string said(const std::string& file, const std::string& key) {
+  const std::string lines = "\n" + file, start = "\n" + key + "=";
+  const auto at = lines.find(start), end = at == std::string::npos ? at : lines.find('\n', at + 1);
+  if (end == std::string::npos || at != lines.rfind(start)) return {};
+  return lines.substr(at + start.size(), end - at - start.size());
 }
 
 // pam_systemd says only what it was told; logind's own file, and the kernel, say what is so.
@@ -22,23 +24,20 @@ const char* not_confirmed(const PostPlaces& places, const LoginProcess& p, bool 
   const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   if (logind.empty() || logind.find_first_not_of(letters) != std::string::npos) return "no_logind_session";
   const auto file = read_small_file(places.logind + "/" + logind, Keeper::us);
-  if (!file || !says(*file, "LEADER=" + std::to_string(p.pid)) || !says(*file, "UID=" + std::to_string(uid)))
+  if (!file || said(*file, "LEADER") != std::to_string(p.pid) || said(*file, "UID") != std::to_string(uid))
     return "logind_session_of_another";
   // In containers logind 257 and later leaves audit ids alone; the kernel's is compared with those of others all the
   // same.
-  const bool audited = ("\n" + *file).find("\nAUDIT=") != std::string::npos;
-  if (own_audit_id && audited && !says(*file, "AUDIT=" + std::to_string(*p.audit))) return "logind_audit_id_differs";
+  const bool told = ("\n" + *file).find("\nAUDIT=") != std::string::npos;
+  if (own_audit_id && told && said(*file, "AUDIT") != std::to_string(*p.audit)) return "logind_audit_id_differs";
   return p.control_group.ends_with("/session-" + logind + ".scope") ? nullptr : "not_in_session_scope";
 }
 
 // PID 1's own word that it will end the session's scope: what is malformed means "no limit" to it, silently.
 bool limited(const PostPlaces& places, const std::string& logind) {
   const auto file = read_small_file(places.scopes + "/session-" + logind + ".scope", Keeper::us);
-  const std::string lines = "\n" + (file ? *file : ""), key = "\nRuntimeMaxSec=";
-  const auto at = lines.find(key);
-  if (at == std::string::npos || at != lines.rfind(key)) return false;
-  const char first = lines[at + key.size()];  // there is one, for the file's last byte is a newline or npos was found
-  return first >= '1' && first <= '9';
+  const std::string limit = file ? said(*file, "RuntimeMaxSec") : "";
+  return !limit.empty() && limit[0] >= '1' && limit[0] <= '9';
 }
 
 // An audit id that others have too tells no session from another: in a container with a user namespace pam_loginuid
