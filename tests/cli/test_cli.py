@@ -689,7 +689,7 @@ class TestSmall:
         assert "how long" in fleet.run(None, "time", "--help").out
 
     @pytest.mark.parametrize("typed,words", [
-        (["time", ""], "--json"), (["done", ""], "--yes"), (["do"], "done"), (["host", ""], "status sessions end clock ledger"),
+        (["time", ""], "--json"), (["done", ""], "--yes"), (["do"], "done"), (["host", ""], "status check sessions end observed enable confirm disable activation self-test clock ledger"),
         (["host", "end", ""], "5 logind-9"), (["host", "end", "l"], "logind-9"), (["host", "end", "5", "--r"], "--reason")])
     def test_completion_of_host_commands(self, typed, words):
         completion = os.path.join(os.path.dirname(__file__), "../../packaging/completions/hallpass.bash")
