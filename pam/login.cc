@@ -160,9 +160,8 @@ EventRecord login_event(Event event, const std::string& account, const std::stri
   EventRecord record(event, message);
   record.with("ACCOUNT", account).with("SUBJECT", v.subject).with("GRANT", v.grant).with("RUNBOOK", v.runbook);
   record.with("REASON", v.reason).with("TICKET", v.ticket).with("KEY", v.key).with("RHOST", rhost);
-  record.with("PUBLIC_KEY", v.unknown_key);
   for (const auto& a : v.approvers) record.with("APPROVERS", a);
-  record.with("DECISION", admitted ? "admit" : "deny").with("WHY", v.why);
+  record.with("DECISION", admitted ? "admit" : "deny").with("WHY", v.why).with("PUBLIC_KEY", v.unknown_key);
   return admitted ? record.with("EXPIRES", utc_text(v.end)) : record;
 }
 

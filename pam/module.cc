@@ -60,9 +60,8 @@ Verdict judge(pam_handle_t* pamh, Phase phase, const std::string& account) {
   const auto store = SnapshotReader::open();
   if (store) return decide(*store, read_clock(), login);
   verdict.why = store.error().message;
-  verdict.words = store_words(store.error().message);
-  send_event(
-      EventRecord(Event::snapshot_unusable, store.error().message).with("ACCOUNT", account).with("WHY", verdict.why));
+  verdict.words = store_words(verdict.why);
+  send_event(EventRecord(Event::snapshot_unusable, verdict.why).with("ACCOUNT", account).with("WHY", verdict.why));
   return verdict;
 }
 
