@@ -94,7 +94,7 @@ class Agent final : private InputSink, private LogSink {
   // What an operator should know, one sentence each; empty: all is well.
   std::vector<std::string> problems() const;
   const Docket& docket() const { return docket_; }
-  const LogIntake* log() const { return log_.get(); }                                   // nullptr: none
+  const LogIntake* log() const { return log_.get(); }  // nullptr: none
   const std::string& policy_text() const { return policies_.in_force().toml; }
   std::shared_ptr<const Policy> policy() const { return policies_.in_force().policy; }  // nullptr: none
   std::vector<DirectoryReport> directories() const { return intake_->report(); }

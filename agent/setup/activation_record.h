@@ -45,8 +45,8 @@ void forget_former_record(const Layout& layout);
 // Removes both.
 Status remove_record(const Layout& layout);
 
-// Directories that hallpass makes are written down before (/var/lib/hallpass/activation/directories, one a line), so that
-// they can be removed again whatever happens.
+// Directories that hallpass makes are written down before (/var/lib/hallpass/activation/directories, one a line), so
+// that they can be removed again whatever happens.
 Status note_directories(const Layout& layout, const std::vector<std::string>& more);
 // Removes the empty ones of them; `forget`: and the note.
 void remove_noted_directories(const Layout& layout, bool forget);

@@ -10,8 +10,8 @@
 
 namespace hallpass {
 
-// What ssh.service makes for itself before any sshd starts, -t and -T too: missing where that has not run yet, as behind
-// ssh.socket. It may stay.
+// What ssh.service makes for itself before any sshd starts, -t and -T too: missing where that has not run yet, as
+// behind ssh.socket. It may stay.
 void make_sshd_directory();
 
 class SshdSettings {
